@@ -1,0 +1,265 @@
+"""`hub.Module`: from a name, an address or a folder to a module that predicts and trains."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hub_core.errors import CheckpointError, LabelError, NotFoundError, SettingsError, unknown
+from hub_core.install import adopt_hf_folder, ensure, resolve
+from hub_core.plugins import Catalog, catalog
+from hub_core.spec import MANIFEST, WEIGHTS, HeadSpec, ModuleSpec, canonical, read_manifest
+from hub_core.tasks.task import Task, labels_from_map
+from hub_core.trust import module_catalog
+
+if TYPE_CHECKING:
+    from hub_core.text.tokenizer import Tokenizer
+    from hub_core.torch_module import TorchModule
+
+logger = logging.getLogger("hub_core")
+
+#: PaddleHub's older name of a task.
+_TASK_ALIASES = {"sequence_classification": "seq-cls"}
+
+
+def Module(  # noqa: N802  (the name that PaddleHub's users know)
+    name: str | None = None,
+    *,
+    directory: str | Path | None = None,
+    version: str | None = None,
+    task: str | None = None,
+    label_map: Mapping[Any, str] | Sequence[str] | None = None,
+    num_classes: int = 2,
+    load_checkpoint: str | Path | None = None,
+    suffix: bool = False,
+    task_options: Mapping[str, Any] | None = None,
+    new_head: bool = False,
+    offline: bool | None = None,
+    trust_code: bool = False,
+) -> TorchModule:
+    """Load a module, installing it first where it is not installed yet.
+
+    - `name`: a registered module (``ernie_tiny``, ``ernie_tiny>=2,<3``) or ``hf:org/repo``; or `directory`: a module
+      folder, a checkpoint, or a folder in Hugging Face's layout.
+    - `version`: a version (``2.0.1``) or a range (``>=2,<3``); the newest installed one that satisfies it is used
+      without any network.
+    - `task`: ``seq-cls`` or ``token-cls``. A checkpoint remembers its task and labels; a base module gets a new,
+      random head, which is announced. None on a base module loads the bare encoder.
+    - `label_map`: ``{0: label, ...}`` or the labels in order; `num_classes` is for seq-cls without label names.
+    - `load_checkpoint`: weights to use instead: a checkpoint folder, a file in it, or a PaddleHub user's own
+      ``model.pdparams`` (task and labels then come from this call).
+    - `task_options` (`suffix` is one of them): see the task's class. `new_head`: put a fresh head where the module
+      has one of the same task with other labels.
+    - `offline`: use no network (default: ``$HUB_OFFLINE``). `trust_code`: consent to run the module's plugin.py.
+
+    Raises NotFoundError (unknown name, version or task), LabelError (labels that do not fit), CheckpointError
+    (weights that are missing or do not fit), InstallError (files that cannot be fetched).
+    """
+    if (name is None) == (directory is None):
+        raise SettingsError("hub.Module needs a name (hub.Module(name='ernie_tiny')) or a directory=, and not both")
+    options = {**(task_options or {}), **({"suffix": True} if suffix else {})}
+    wanted = _Wanted(
+        None if task is None else _TASK_ALIASES.get(task, task),
+        None if label_map is None else labels_from_map(label_map),
+        num_classes,
+        options,
+        new_head,
+    )
+    checkpoint = None if load_checkpoint is None else _Checkpoint.find(Path(load_checkpoint))
+    if checkpoint is not None and checkpoint.spec is not None:
+        base = resolve(name, version) if name is not None else read_manifest(Path(directory or ""))
+        return _load(checkpoint.agreeing_with(base), checkpoint.folder, wanted, trust_code=trust_code)
+    spec, folder = _locate(name, directory, version, offline=offline, trust_code=trust_code)
+    return _load(spec, folder, wanted, trust_code=trust_code, foreign=checkpoint.file if checkpoint else None)
+
+
+def new_module(
+    *,
+    family: str,
+    config: Mapping[str, Any],
+    tokenizer: Tokenizer,
+    task: str,
+    label_map: Mapping[Any, str] | Sequence[str],
+    name: str,
+    version: str = "0.1.0",
+    task_options: Mapping[str, Any] | None = None,
+    **manifest: Any,
+) -> TorchModule:
+    """Make a module that has never been trained: a family's network with random weights, and a tokenizer.
+
+    `config` needs no ``vocab_size``: it is the tokenizer's. `manifest` may give further keys of module.json
+    (``summary``, ``license``, ``languages``). Seed torch beforehand for reproducible weights.
+    """
+    from hub_core.nn.families import family_of
+    from hub_core.torch_module import TorchModule
+
+    labels = labels_from_map(label_map)
+    builder = family_of(family, catalog())
+    _check_supported(task, builder.supports, f"of family {family}")
+    complete = {"vocab_size": len(tokenizer.get_vocab()), **config}
+    manifest.setdefault("supports", tuple(builder.supports))
+    spec = ModuleSpec(name, version, family, complete, {"type": tokenizer.type}, **manifest)
+    head: Task = catalog().get("task", task)(labels, task_options)
+    return TorchModule(spec, builder, builder.build(complete, task=task, labels=labels), tokenizer, head)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What the caller asked of the head."""
+
+    task: str | None
+    labels: tuple[str, ...] | None
+    num_classes: int
+    options: Mapping[str, Any]
+    new_head: bool
+
+
+@dataclass(frozen=True)
+class _Checkpoint:
+    """What `load_checkpoint` names: a module folder (with its spec), or one file of foreign weights."""
+
+    folder: Path
+    spec: ModuleSpec | None
+    file: Path | None
+
+    @classmethod
+    def find(cls, path: Path) -> _Checkpoint:
+        """Raises CheckpointError where there is nothing that can be loaded."""
+        if not path.exists():
+            raise CheckpointError(
+                f"load_checkpoint={str(path)!r} does not exist; give a checkpoint folder "
+                "(such as ckpt/best_model), a file in it, or a .pdparams file"
+            )
+        folder = path if path.is_dir() else path.parent
+        if (folder / MANIFEST).is_file():
+            return cls(folder, read_manifest(folder), None)
+        if path.is_dir():
+            foreign = [path / name for name in _FOREIGN if (path / name).is_file()]
+            if not foreign:
+                raise CheckpointError(
+                    f"{path} is not a checkpoint: it has neither {MANIFEST} nor {', '.join(_FOREIGN)}"
+                )
+            path = foreign[0]
+        return cls(folder, None, path)
+
+    def agreeing_with(self, base: ModuleSpec) -> ModuleSpec:
+        """The checkpoint's spec. Raises CheckpointError where it was made from another module than `base`."""
+        if self.spec is None:
+            raise CheckpointError(f"{self.folder} has no {MANIFEST}")
+        origin = (self.spec.base or self.spec.name).partition("==")[0]
+        if canonical(origin) not in (base.canonical, canonical((base.base or "").partition("==")[0])):
+            raise CheckpointError(
+                f"{self.folder} was made from {self.spec.base or self.spec.title}, not from {base.title}; "
+                f"hub.Module(directory={str(self.folder)!r}) loads it as what it is"
+            )
+        return self.spec
+
+
+_FOREIGN = ("model.pdparams", "model_state.pdparams", "pytorch_model.bin", "model.safetensors")
+
+
+def _locate(
+    name: str | None, directory: str | Path | None, version: str | None, *, offline: bool | None, trust_code: bool
+) -> tuple[ModuleSpec, Path]:
+    """The spec and the folder of what the caller named."""
+    if directory is not None:
+        folder = Path(directory)
+        if not folder.is_dir():
+            raise NotFoundError(f"directory={str(directory)!r} is not a folder")
+        return (read_manifest(folder) if (folder / MANIFEST).is_file() else adopt_hf_folder(folder)), folder
+    installed = ensure(name or "", version=version, offline=offline, trust_code=trust_code)
+    return installed.spec, installed.folder
+
+
+def _load(
+    spec: ModuleSpec, folder: Path, wanted: _Wanted, *, trust_code: bool, foreign: Path | None = None
+) -> TorchModule:
+    """Build the module that `folder` holds, with the head that is wanted; `foreign` replaces its weights."""
+    from hub_core.convert import read_foreign_state
+    from hub_core.nn.families import family_of
+    from hub_core.nn.weights import read_weights
+    from hub_core.torch_module import TorchModule
+
+    own = module_catalog(spec, folder, trust_code=trust_code)
+    tokenizer = own.get("tokenizer", spec.tokenizer.get("type", "")).from_folder(folder, spec.tokenizer)
+    family = family_of(spec.family, own)
+    task, fresh = _choose_head(spec, wanted, own)
+    if foreign is not None:
+        # A fine-tuned file brings its own head, for the labels of this call.
+        fresh, tensors = False, read_foreign_state(foreign, family=spec.family)
+    else:
+        tensors = read_weights(folder / WEIGHTS)
+    network = family.load(
+        tensors,
+        spec.config,
+        task=task.name if task else None,
+        labels=task.labels if task else (),
+        new_head=fresh,
+        where=str(foreign or folder / WEIGHTS),
+    )
+    if task is not None and fresh:
+        count = len(task.labels)
+        logger.warning("%s: new %s head with %d labels, random until it is trained", spec.title, task.name, count)
+    derived = task is not None and (fresh or foreign is not None)
+    return TorchModule(_derived(spec, task) if derived and task else spec, family, network, tokenizer, task)
+
+
+def _choose_head(spec: ModuleSpec, wanted: _Wanted, own: Catalog) -> tuple[Task | None, bool]:
+    """The task with its labels, and whether its head is new (True) or the module's own (False)."""
+    stored = next((head for head in spec.heads if wanted.task in (None, head.task)), None)
+    if stored is not None and not wanted.new_head:
+        _check_labels(spec, stored, wanted.labels)
+        return own.get("task", stored.task)(stored.labels, {**stored.options, **wanted.options}), False
+    if wanted.task is None:
+        if wanted.labels is not None:
+            raise SettingsError("label_map needs a task; known: " + ", ".join(sorted(own.entries("task"))))
+        return None, False
+    known = own.entries("task")
+    if wanted.task not in known:
+        raise NotFoundError(unknown("task", wanted.task, spec.supports or known, where=f"for {spec.title}"))
+    _check_supported(wanted.task, spec.supports, f"for {spec.title}")
+    labels = wanted.labels
+    if labels is None:
+        if wanted.task != "seq-cls":
+            raise LabelError(f"task {wanted.task!r} needs a label_map, such as {{0: 'B-PER', 1: 'I-PER', 2: 'O'}}")
+        labels = tuple(str(target) for target in range(wanted.num_classes))
+    return known[wanted.task].load()(labels, wanted.options), True
+
+
+def _check_supported(task: str, supports: Sequence[str], where: str) -> None:
+    if task not in supports:
+        raise NotFoundError(unknown("task", task, supports, where=where))
+
+
+def _check_labels(spec: ModuleSpec, stored: HeadSpec, labels: tuple[str, ...] | None) -> None:
+    """Raise LabelError, saying how they differ, where the caller's labels are not the checkpoint's."""
+    if labels is None or labels == stored.labels:
+        return
+    if len(labels) != len(stored.labels):
+        how = f"{len(labels)} labels, the checkpoint has {len(stored.labels)}"
+    elif set(labels) == set(stored.labels):
+        how = "the same labels in another order"
+    else:
+        how = f"label(s) {', '.join(sorted(set(labels) - set(stored.labels)))} that the checkpoint does not have"
+    raise LabelError(
+        f"label_map does not match {spec.title}: it has {how}. The checkpoint's labels in order: "
+        f"{', '.join(stored.labels)}. Leave label_map out to use them, or pass new_head=True for a fresh head"
+    )
+
+
+def _derived(spec: ModuleSpec, task: Task) -> ModuleSpec:
+    """The spec of what becomes of a module under a new head: another name, and the module as its base."""
+    base = spec.base or f"{spec.name}=={spec.version}"
+    return replace(
+        spec,
+        name=f"{base.partition('==')[0]}-{task.name}",
+        version="0.1.0",
+        summary=f"{task.name} fine-tuned from {base}",
+        base=base,
+        also_versions=(),
+        files=(),
+        metrics={},
+    )

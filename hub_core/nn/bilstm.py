@@ -1,0 +1,409 @@
+"""The Bi-LSTM family: small networks over characters or words, trained from nothing, students of later distillation.
+
+Input is right-padded; what stands in the padding never changes a valid position. The right-to-left direction
+therefore turns each row around by its own length, which also exports as plain tensor operations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from hub_core.errors import SettingsError, unknown
+from hub_core.nn.crf import Crf
+from hub_core.nn.weights import check_fit, write_weights
+from hub_core.spec import WEIGHTS
+from hub_core.tasks.types import IGNORE, Array, Batch
+
+if TYPE_CHECKING:
+    from hub_core.tasks.task import Task
+
+#: How a text becomes one vector: the final state of both directions, or a summary of the states at all positions.
+POOLINGS = ("last", "max", "mean", "max+mean", "attention")
+#: Names of tensors that belong to a task's labels start with one of these.
+HEAD_PREFIXES = ("head.", "crf.")
+#: Multiplier of the first token of a bigram before the remainder is taken (Knuth, TAOCP 6.4: a prime near 2**32
+#: divided by the golden ratio). Part of the format: another one would mix up the rows of a trained table.
+BIGRAM_MULTIPLIER = 2654435761
+
+
+@dataclass(frozen=True)
+class BiLstmConfig:
+    """The sizes of a Bi-LSTM: the manifest's ``config``.
+
+    `hidden_size` is that of one direction. `bigram_buckets` (0: none) is the number of rows of a table in which
+    each pair of neighbouring tokens has a row by hash, `bigram_size` its width; it joins the embedding of the
+    token. `word_dropout` hides whole tokens from the network, `embedding_dropout` and `dropout` hide the same
+    features at all positions of a row (Gal and Ghahramani 2016): after the embeddings, and after every LSTM layer.
+    `head_size` (0: none) is the width of a tanh layer before the labels. `crf` counts for token-cls only, `pooling`
+    (one of `POOLINGS`) for seq-cls only.
+    """
+
+    vocab_size: int
+    embedding_size: int
+    hidden_size: int
+    num_layers: int = 1
+    dropout: float = 0.0
+    embedding_dropout: float = 0.0
+    word_dropout: float = 0.0
+    crf: bool = False
+    pooling: str = "last"
+    head_size: int = 0
+    bigram_buckets: int = 0
+    bigram_size: int = 0
+
+    @classmethod
+    def from_mapping(cls, config: Mapping[str, Any]) -> BiLstmConfig:
+        """Read a manifest's ``config``. Raises SettingsError for an unknown or missing key, or an unusable value."""
+        known = {item.name: item for item in fields(cls)}
+        for key in config.keys() - known.keys():
+            raise SettingsError(unknown("key", key, known, where="of the config of family bilstm"))
+        needed = [key for key in ("vocab_size", "embedding_size", "hidden_size") if key not in config]
+        if needed:
+            raise SettingsError(f"the config of family bilstm lacks {', '.join(needed)}")
+        for key, value in config.items():
+            _check_value(key, value, str(known[key].type))
+        return cls(**config)
+
+    def __post_init__(self) -> None:
+        if (self.bigram_buckets == 0) != (self.bigram_size == 0):
+            found = f"bigram_buckets {self.bigram_buckets} and bigram_size {self.bigram_size}"
+            raise SettingsError(f"a bilstm with bigrams needs both their buckets and their size, not {found}")
+
+    @property
+    def input_size(self) -> int:
+        """The width of what the first LSTM layer reads at each position."""
+        return self.embedding_size + self.bigram_size
+
+
+def _check_value(key: str, value: object, kind: str) -> None:
+    """Raise SettingsError for a value outside the range of a config key."""
+    least = 0 if key in ("head_size", "bigram_buckets", "bigram_size") else 1
+    if kind == "int":
+        good, wanted = type(value) is int and value >= least, f"a whole number of at least {least}"
+    elif kind == "float":
+        good, wanted = type(value) in (int, float) and 0 <= float(str(value)) < 1, "a share from 0 to below 1"
+    elif kind == "bool":
+        good, wanted = type(value) is bool, "true or false"
+    else:
+        good, wanted = value in POOLINGS, "one of " + ", ".join(POOLINGS)
+    if not good:
+        raise SettingsError(f"config key {key!r} of family bilstm must be {wanted}, not {value!r}")
+
+
+class BiLstmOutput(NamedTuple):
+    """What the networks return; fields that do not apply are None.
+
+    `logits` is ``(batch, labels)`` or ``(batch, length, labels)``. `hidden_states` holds the embeddings and the
+    states after each layer, ``(batch, length, width)`` each; the last one is `last_hidden_state`, of width
+    ``2 * hidden_size``. `pooler_output` is the pooled text of seq-cls, ``(batch, width)``. There are no attentions.
+    """
+
+    last_hidden_state: Tensor
+    logits: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: None = None
+    pooler_output: Tensor | None = None
+
+
+class LockedDropout(nn.Module):
+    """Dropout that hides the same features at every position of a row; input ``(batch, length, width)``."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Zero a share of the features and scale up the others, in training mode only."""
+        if not self.training or self.share == 0:
+            return states
+        kept = nn.functional.dropout(torch.ones_like(states[:, :1]), self.share)  # (batch, 1, width)
+        return states * kept
+
+
+class BiLstmEmbedding(nn.Module):
+    """Token embeddings, and beside them embeddings of hashed bigrams (each token with the one before it)."""
+
+    def __init__(self, config: BiLstmConfig) -> None:
+        super().__init__()
+        self.buckets, self.word_dropout = config.bigram_buckets, config.word_dropout
+        self.tokens = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.bigrams = nn.Embedding(config.bigram_buckets, config.bigram_size) if config.bigram_buckets else None
+        self.dropout = LockedDropout(config.embedding_dropout)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        """``(batch, length)`` ids to ``(batch, length, embedding_size + bigram_size)``."""
+        parts = [self._hide(self.tokens(input_ids))]
+        if self.bigrams is not None:
+            parts.append(self._hide(self.bigrams(self.bigram_ids(input_ids))))
+        embedded: Tensor = self.dropout(torch.cat(parts, dim=2))
+        return embedded
+
+    def bigram_ids(self, input_ids: Tensor) -> Tensor:
+        """The row of each position's bigram; before the first token stands id 0. int64 throughout: no overflow."""
+        before = nn.functional.pad(input_ids, (1, 0))[:, :-1]
+        return (before * BIGRAM_MULTIPLIER + input_ids) % self.buckets
+
+    def _hide(self, vectors: Tensor) -> Tensor:
+        """Zero the vectors of a share of the positions, in training mode only (tokens and bigrams independently)."""
+        if not self.training or self.word_dropout == 0:
+            return vectors
+        kept = nn.functional.dropout(torch.ones_like(vectors[:, :, :1]), self.word_dropout)  # (batch, length, 1)
+        return vectors * kept
+
+
+class BiLstmLayer(nn.Module):
+    """One layer: an LSTM in reading order and one against it, their states side by side."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.forwards = nn.LSTM(input_size, hidden_size, batch_first=True)
+        self.backwards = nn.LSTM(input_size, hidden_size, batch_first=True)
+
+    def forward(self, states: Tensor, turned: Tensor) -> Tensor:
+        """``(batch, length, input)`` to ``(batch, length, 2 * hidden)``; `turned` is from `turn_around`."""
+        ahead, _ = self.forwards(states)
+        back, _ = self.backwards(_reorder(states, turned))
+        return torch.cat([ahead, _reorder(back, turned)], dim=2)
+
+
+def turn_around(lengths: Tensor, width: int) -> Tensor:
+    """Indices ``(batch, width)`` that reverse the first ``lengths[row]`` positions of each row and leave the rest."""
+    positions = torch.arange(width, device=lengths.device)
+    return torch.where(positions < lengths[:, None], lengths[:, None] - 1 - positions, positions)
+
+
+def _reorder(states: Tensor, order: Tensor) -> Tensor:
+    return states.gather(1, order[:, :, None].expand(-1, -1, states.shape[2]))
+
+
+class BiLstmEncoder(nn.Module):
+    """Embeddings and Bi-LSTM layers without a head.
+
+    The networks with a head are subclasses, so that the encoder's tensors have the same names in every file.
+    """
+
+    def __init__(self, config: BiLstmConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = BiLstmEmbedding(config)
+        widths = [config.input_size] + [2 * config.hidden_size] * (config.num_layers - 1)
+        self.layers = nn.ModuleList(BiLstmLayer(width, config.hidden_size) for width in widths)
+        self.dropout = LockedDropout(config.dropout)
+        _initialise(self.embedding, self.layers)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, output_hidden_states: bool = False
+    ) -> BiLstmOutput:
+        """Read right-padded int64 `input_ids` ``(batch, length)``; `attention_mask` is 1 on tokens and 0 on padding
+        (None: no padding)."""
+        return self._encode(input_ids, _lengths(input_ids, attention_mask), output_hidden_states)
+
+    def _encode(self, input_ids: Tensor, lengths: Tensor, output_hidden_states: bool) -> BiLstmOutput:
+        turned = turn_around(lengths, input_ids.shape[1])
+        states = [self.embedding(input_ids)]
+        for layer in self.layers:
+            states.append(self.dropout(layer(states[-1], turned)))
+        return BiLstmOutput(states[-1], hidden_states=tuple(states) if output_hidden_states else None)
+
+
+class BiLstmForTokenClassification(BiLstmEncoder):
+    """Logits for every token; with ``config.crf`` they are the emissions of `crf`."""
+
+    def __init__(self, config: BiLstmConfig, num_labels: int) -> None:
+        super().__init__(config)
+        self.head = BiLstmHead(config, num_labels)
+        self.crf = Crf(num_labels) if config.crf else None
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, output_hidden_states: bool = False
+    ) -> BiLstmOutput:
+        """As the encoder, with `logits` ``(batch, length, labels)``."""
+        output = self._encode(input_ids, _lengths(input_ids, attention_mask), output_hidden_states)
+        return output._replace(logits=self.head(output.last_hidden_state))
+
+
+class BiLstmForSequenceClassification(BiLstmEncoder):
+    """Logits for a whole text, from its states pooled as ``config.pooling`` says."""
+
+    def __init__(self, config: BiLstmConfig, num_labels: int) -> None:
+        super().__init__(config)
+        self.head = BiLstmPooledHead(config, num_labels)
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, output_hidden_states: bool = False
+    ) -> BiLstmOutput:
+        """As the encoder, with `logits` ``(batch, labels)`` and the vector they are made from, `pooler_output`."""
+        lengths = _lengths(input_ids, attention_mask)
+        output = self._encode(input_ids, lengths, output_hidden_states)
+        pooled = self.head.pool(output.last_hidden_state, lengths)
+        return output._replace(logits=self.head(pooled), pooler_output=pooled)
+
+
+def _lengths(input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """The number of tokens of each row, int64 ``(batch,)``; a row without any counts as one token of padding."""
+    mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+    return mask.sum(dim=1).clamp(min=1)
+
+
+class BiLstmHead(nn.Module):
+    """An optional tanh layer and the projection to labels."""
+
+    def __init__(self, config: BiLstmConfig, num_labels: int, width: int | None = None) -> None:
+        super().__init__()
+        width = width or 2 * config.hidden_size
+        self.dense = nn.Linear(width, config.head_size) if config.head_size else None
+        self.labels = nn.Linear(config.head_size or width, num_labels)
+        for layer in (self.dense, self.labels):
+            if layer is not None:
+                # As the published student of ERNIE on ChnSentiCorp: weights U(-0.1, 0.1), biases 0.
+                nn.init.uniform_(layer.weight, -0.1, 0.1)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """``(..., width)`` to ``(..., labels)``."""
+        if self.dense is not None:
+            states = torch.tanh(self.dense(states))
+        logits: Tensor = self.labels(states)
+        return logits
+
+
+class BiLstmPooledHead(BiLstmHead):
+    """A head over one vector per text, and the pooling that makes it."""
+
+    def __init__(self, config: BiLstmConfig, num_labels: int) -> None:
+        width = 2 * config.hidden_size
+        super().__init__(config, num_labels, 2 * width if config.pooling == "max+mean" else width)
+        self.pooling, self.hidden_size = config.pooling, config.hidden_size
+        self.attention = nn.Linear(width, 1, bias=False) if config.pooling == "attention" else None
+
+    def pool(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """``(batch, length, width)`` to ``(batch, width)``, twice as wide for ``max+mean``; padding has no part."""
+        valid = (torch.arange(states.shape[1], device=states.device) < lengths[:, None])[:, :, None]
+        if self.pooling == "last":
+            final = _reorder(states, (lengths - 1)[:, None])[:, 0]  # reading order ends at the last token
+            return torch.cat([final[:, : self.hidden_size], states[:, 0, self.hidden_size :]], dim=1)
+        if self.attention is not None:
+            scores = self.attention(torch.tanh(states)).masked_fill(~valid, -math.inf)
+            return (torch.softmax(scores, dim=1) * states).sum(dim=1)
+        mean = (states * valid).sum(dim=1) / lengths[:, None]
+        if self.pooling == "mean":
+            return mean
+        peak = states.masked_fill(~valid, -math.inf).amax(dim=1)
+        return peak if self.pooling == "max" else torch.cat([peak, mean], dim=1)
+
+
+def _initialise(embedding: BiLstmEmbedding, layers: nn.ModuleList) -> None:
+    """Embeddings by Xavier-uniform (as Paddle's default; N(0, 1) learns worse), LSTM weights U(+-1/sqrt(hidden)) as
+    torch does, biases 0 but for the forget gate's 1 (Jozefowicz et al. 2015)."""
+    for table in (embedding.tokens, embedding.bigrams):
+        if table is not None:
+            nn.init.xavier_uniform_(table.weight)
+    for module in layers.modules():
+        if isinstance(module, nn.LSTM):
+            hidden = module.hidden_size
+            for name, parameter in module.named_parameters():
+                if name.startswith("bias"):
+                    nn.init.zeros_(parameter)
+                    if name.startswith("bias_ih"):
+                        nn.init.ones_(parameter[hidden : 2 * hidden])  # gates stand as input, forget, cell, output
+
+
+_NETWORKS: Mapping[str, Callable[[BiLstmConfig, int], BiLstmEncoder]] = {
+    "token-cls": BiLstmForTokenClassification,
+    "seq-cls": BiLstmForSequenceClassification,
+}
+
+
+class BiLstmFamily:
+    """Builds, reads and writes Bi-LSTM networks."""
+
+    name: ClassVar[str] = "bilstm"
+    supports: ClassVar[tuple[str, ...]] = ("seq-cls", "token-cls")
+
+    def build(self, config: Mapping[str, Any], *, task: str | None, labels: Sequence[str]) -> BiLstmEncoder:
+        """A network with random weights: for a task, or (None) without a head. Raises SettingsError."""
+        read = BiLstmConfig.from_mapping(config)
+        if task is None:
+            return BiLstmEncoder(read).eval()
+        if task not in _NETWORKS:
+            raise SettingsError(unknown("task", task, _NETWORKS, where="of family bilstm"))
+        return _NETWORKS[task](read, len(labels)).eval()
+
+    def load(
+        self,
+        tensors: Mapping[str, Tensor],
+        config: Mapping[str, Any],
+        *,
+        task: str | None,
+        labels: Sequence[str],
+        new_head: bool,
+        where: str,
+    ) -> BiLstmEncoder:
+        """A network with these weights, as float32 whatever they are stored as.
+
+        With `new_head` (or without a task) the given head is passed over, and a new one is random. Otherwise
+        strict: raises CheckpointError that names `where` and every tensor that is missing, unknown, or of another
+        shape.
+        """
+        network = self.build(config, task=task, labels=labels)
+        found, wanted = dict(tensors), network.state_dict()
+        if new_head or task is None:
+            found, wanted = _without_head(found), _without_head(wanted)
+        check_fit(where, found, wanted)
+        network.load_state_dict({**network.state_dict(), **found})
+        return network
+
+    def save(self, network: nn.Module, folder: Path, *, dtype: str = "float32") -> None:
+        """Write ``folder/model.safetensors``; `dtype` is ``float32``, ``float16`` or ``bfloat16``."""
+        write_weights(network.state_dict(), folder / WEIGHTS, dtype=dtype)
+
+    def config_json(self, config: Mapping[str, Any], *, task: str | None, labels: Sequence[str]) -> dict[str, Any]:
+        """The content of the generated ``config.json``: every size, and the labels as `transformers` names them."""
+        heads = {"token-cls": "BiLstmForTokenClassification", "seq-cls": "BiLstmForSequenceClassification"}
+        record: dict[str, Any] = {"model_type": self.name, **asdict(BiLstmConfig.from_mapping(config))}
+        record["architectures"] = [heads[task] if task else "BiLstmEncoder"]
+        if task:
+            record["id2label"] = {str(target): label for target, label in enumerate(labels)}
+            record["label2id"] = {label: target for target, label in enumerate(labels)}
+        return record
+
+    def loss(self, network: nn.Module, logits: Tensor, batch: Batch, task: Task) -> Tensor:
+        """The summed, weighted loss of a batch of tensors, a scalar; `loss_weight` is what to divide by.
+
+        With a CRF: the negative log likelihood of each row's labels (positions of target `IGNORE` are absent from
+        its chain) times the row's weight. Otherwise the task's own loss.
+        """
+        crf = getattr(network, "crf", None)
+        if not isinstance(crf, Crf):
+            return task.loss(logits, batch)
+        likelihoods = crf.log_likelihood(logits, batch.targets, batch.targets != IGNORE)
+        total: Tensor = (likelihoods * batch.weights).sum()
+        return -total
+
+    def loss_weight(self, network: nn.Module, batch: Batch, task: Task) -> float:
+        """What `loss` adds up: with a CRF the weighted number of rows, otherwise as the task counts."""
+        if not isinstance(getattr(network, "crf", None), Crf):
+            return task.loss_weight(batch)
+        return float(batch.weights.sum())
+
+    def constants(self, network: nn.Module) -> dict[str, Array]:
+        """What decoding needs beside logits: float32 ``transitions``, ``start``, ``end`` of a CRF, else nothing."""
+        crf = getattr(network, "crf", None)
+        if not isinstance(crf, Crf):
+            return {}
+        return {name: value.detach().cpu().float().numpy() for name, value in crf.named_parameters()}
+
+    def max_length(self, config: Mapping[str, Any]) -> int | None:  # noqa: ARG002  (other families have a limit)
+        """The longest input the network can read: None, there is no limit."""
+        return None
+
+
+def _without_head(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(HEAD_PREFIXES)}

@@ -1,0 +1,121 @@
+"""Tensors in files, and tensors in networks: every name accounted for, or an error that names it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from hub_core.errors import CheckpointError
+from hub_core.spec import WEIGHTS
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file; floating tensors come as float32.
+
+    Raises CheckpointError where the file is missing, damaged or truncated.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise CheckpointError(f"{path.parent} has no {WEIGHTS}; `hub convert FOLDER OUT` makes one from other formats")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged and cannot be read: {error}; fetch or save it again") from error
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+
+
+def write_weights(tensors: Mapping[str, torch.Tensor], path: Path, *, dtype: str = "float32") -> None:
+    """Write a safetensors file; floating tensors are stored as `dtype`, tied ones each in full."""
+    from safetensors.torch import save_file
+
+    target = getattr(torch, dtype)
+    stored = {
+        name: (t.detach().to("cpu", target) if t.is_floating_point() else t.detach().cpu()).contiguous().clone()
+        for name, t in tensors.items()
+    }
+    save_file(stored, path, metadata={"format": "pt"})
+
+
+def load_network(
+    network: nn.Module,
+    tensors: Mapping[str, torch.Tensor],
+    *,
+    prefix: str,
+    new_head: bool,
+    known: Callable[[], set[str]],
+    where: str,
+) -> None:
+    """Put tensors into a network whose encoder is its attribute `prefix` (or which is the bare encoder).
+
+    Files name the encoder's tensors with or without ``prefix.``; both are understood. With `new_head`, what stands
+    outside the encoder (and the pooler, where the file has none) is initialised anew. Tensors for other heads of
+    the same architecture (`known` names them; asked only when needed) are passed over.
+
+    Raises CheckpointError naming every missing or unknown tensor and every one of another shape.
+    """
+    wanted = network.state_dict()
+    found = _renamed(tensors, wanted, prefix)
+    leftover = found.keys() - wanted.keys()
+    fresh: set[str] = set()
+    if new_head:
+        fresh = {name for name in wanted if hasattr(network, prefix) and not name.startswith(f"{prefix}.")}
+        fresh |= {name for name in wanted.keys() - found.keys() if ".pooler." in f".{name}"}
+    passed_over = leftover - set(_unknown(leftover, known, prefix)) if leftover else set()
+    used = {name: tensor for name, tensor in found.items() if name not in passed_over | fresh}
+    check_fit(where, used, {name: tensor for name, tensor in wanted.items() if name not in fresh})
+    network.load_state_dict(used, strict=False)
+    _initialise(network, fresh)
+
+
+def check_fit(where: str, found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:
+    """Raise CheckpointError where tensors are missing, unknown, or of another shape; it names them all."""
+    shapes = [
+        f"{name}: {tuple(found[name].shape)} in the file, {tuple(wanted[name].shape)} in the network"
+        for name in sorted(found.keys() & wanted.keys())
+        if found[name].shape != wanted[name].shape
+    ]
+    findings = {
+        "missing tensors": sorted(wanted.keys() - found.keys()),
+        "unknown tensors": sorted(found.keys() - wanted.keys()),
+        "other shapes": shapes,
+    }
+    parts = [
+        f"  {title}: {', '.join(names[:8])}" + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+        for title, names in findings.items()
+        if names
+    ]
+    if parts:
+        raise CheckpointError(f"{where} does not fit the network:\n" + "\n".join(parts))
+
+
+def _renamed(
+    tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], prefix: str
+) -> dict[str, torch.Tensor]:
+    """The file's tensors under the network's names, as far as the network has them."""
+    renamed = {}
+    for name, tensor in tensors.items():
+        candidates = (name, f"{prefix}.{name}", name.removeprefix(f"{prefix}."))
+        renamed[next((candidate for candidate in candidates if candidate in wanted), name)] = tensor
+    return renamed
+
+
+def _unknown(leftover: set[str], known: Callable[[], set[str]], prefix: str) -> list[str]:
+    """Those names that no head of the architecture has; position ids are a buffer of older versions."""
+    names = known()
+    return [
+        name
+        for name in leftover
+        if name not in names and f"{prefix}.{name}" not in names and not name.endswith("embeddings.position_ids")
+    ]
+
+
+def _initialise(network: nn.Module, fresh: set[str]) -> None:
+    """Give the tensors in `fresh` the architecture's own initial values."""
+    owners = {name.rpartition(".")[0] for name in fresh}
+    for owner in sorted(owners):
+        network._init_weights(network.get_submodule(owner))  # type: ignore[operator]

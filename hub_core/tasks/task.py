@@ -1,0 +1,132 @@
+"""What a task is: everything that depends on labels, and nothing that depends on an engine.
+
+The half that encodes, collates, decodes and measures works on numpy. The loss loads torch when it is first used,
+so that an exported module answers without torch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hub_core.errors import LabelError, SettingsError, unknown
+from hub_core.spec import HeadSpec
+from hub_core.tasks.types import Array, Batch, Example, Features, Prediction, pad
+
+if TYPE_CHECKING:
+    import torch
+
+    from hub_core.text.tokenizer import Tokenizer
+
+
+class Task(ABC):
+    """A task with its labels. `label` is a string, `target` its id: the index in `labels`.
+
+    `options` are the task's own, kept in the manifest's head: see `option_defaults`.
+    """
+
+    name: ClassVar[str]
+    #: The class of `transformers` whose head this task uses: ``AutoModelFor<auto_class>``.
+    auto_class: ClassVar[str]
+    option_defaults: ClassVar[Mapping[str, Any]] = {}
+    #: The key of `metrics` by which models are compared; larger is better.
+    main_metric: ClassVar[str]
+
+    def __init__(self, labels: Sequence[str], options: Mapping[str, Any] | None = None) -> None:
+        self.labels = tuple(labels)
+        given = dict(options or {})
+        for key in given.keys() - self.option_defaults.keys():
+            raise SettingsError(unknown("option", key, self.option_defaults, where=f"of task {self.name}"))
+        self.options: Mapping[str, Any] = {**self.option_defaults, **given}
+        self._targets = {label: target for target, label in enumerate(self.labels)}
+
+    def head_spec(self) -> HeadSpec:
+        """This task as a row of the manifest; options at their default are left out."""
+        changed = {k: v for k, v in self.options.items() if v != self.option_defaults[k]}
+        return HeadSpec(self.name, self.labels, options=changed)
+
+    def target(self, label: str) -> int:
+        """The id of a label. Raises LabelError with near matches."""
+        if label not in self._targets:
+            raise LabelError(unknown("label", label, self.labels))
+        return self._targets[label]
+
+    @abstractmethod
+    def example(self, item: Any, *, split_char: str | None = None, key: str = "") -> Example:
+        """What a caller hands to `predict` (a string, a pair, a list of units) as an Example."""
+
+    @abstractmethod
+    def encode(self, example: Example, tokenizer: Tokenizer, max_seq_len: int) -> list[Features]:
+        """Turn a row into features of at most `max_seq_len` tokens: one, or several windows of one long text."""
+
+    @abstractmethod
+    def decode(
+        self, example: Example, windows: Sequence[Features], logits: Sequence[Array], constants: Mapping[str, Array]
+    ) -> Prediction:
+        """Read the answer for one row from the float32 logits of all its windows.
+
+        `logits` holds one array per window, padding removed: ``(labels,)`` or ``(length, labels)``. `constants`
+        are arrays of the network that decoding needs (a CRF's ``transitions``), empty for most.
+        """
+
+    @abstractmethod
+    def metrics(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, float]:
+        """Scores over a whole corpus of labelled rows; has the key `main_metric`."""
+
+    @abstractmethod
+    def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """The sum (not the mean) of the weighted losses of a batch, a scalar; `loss_weight` is what to divide by."""
+
+    @abstractmethod
+    def loss_weight(self, batch: Batch) -> float:
+        """How much `loss` adds up: the weighted number of rows (seq-cls) or of labelled tokens (token-cls)."""
+
+    @abstractmethod
+    def as_data(self, prediction: Prediction) -> dict[str, Any]:
+        """A prediction as plain data for JSON, the plain Python form, and serving."""
+
+    @abstractmethod
+    def as_paddlehub(self, prediction: Prediction) -> tuple[Any, Any]:
+        """A prediction as PaddleHub's `predict` returns it: the label (or labels), and the probability (or -ies)."""
+
+    def collate(self, rows: Sequence[Features], padding: Mapping[str, int]) -> Batch:
+        """Pad features into one Batch; `padding` gives the value per input name (others get 0)."""
+        import numpy as np
+
+        names = rows[0].inputs.keys()
+        inputs = {name: pad([row.inputs[name] for row in rows], padding.get(name, 0)) for name in names}
+        targets = self.collate_targets(rows) if rows[0].target is not None else None
+        weights = np.array([row.weight for row in rows], dtype=np.float32)
+        return Batch({"main": inputs}, targets, weights, tuple(row.key for row in rows))
+
+    @abstractmethod
+    def collate_targets(self, rows: Sequence[Features]) -> Array:
+        """The targets of a batch as one array."""
+
+
+def labels_from_map(label_map: Mapping[Any, str] | Sequence[str]) -> tuple[str, ...]:
+    """Read PaddleHub's ``{0: 'B-PER', ...}`` (or a plain sequence) into labels in target order.
+
+    Keys may be strings of digits, as JSON makes them. Raises LabelError where keys are not 0..n-1, values are not
+    strings, or a label stands twice.
+    """
+    if isinstance(label_map, Mapping):
+        try:
+            rows = sorted((int(key), value) for key, value in label_map.items())
+        except (TypeError, ValueError) as error:
+            raise LabelError(f"label_map keys must be whole numbers, not {list(label_map)!r}") from error
+        if [key for key, _ in rows] != list(range(len(rows))):
+            raise LabelError(f"label_map keys must be 0 to {len(rows) - 1}, each once, not {[k for k, _ in rows]}")
+        labels = [value for _, value in rows]
+    else:
+        labels = list(label_map)
+    if not labels:
+        raise LabelError("label_map is empty; give one label per class, such as {0: 'negative', 1: 'positive'}")
+    for label in labels:
+        if not isinstance(label, str) or not label:
+            raise LabelError(f"labels must be non-empty strings, not {label!r}")
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise LabelError(f"label_map has a label twice: {', '.join(twice)}")
+    return tuple(labels)

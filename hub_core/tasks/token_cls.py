@@ -1,0 +1,234 @@
+"""Sequence labelling: one label for every unit of the caller, whatever the tokenizer makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from hub_core.errors import DataError, SettingsError, unknown
+from hub_core.metrics import entity_scores
+from hub_core.tasks.arrays import input_arrays, softmax
+from hub_core.tasks.tagging import spans
+from hub_core.tasks.task import Task
+from hub_core.tasks.types import IGNORE, Array, Batch, Entity, Example, Features, Prediction, TokenPrediction, pad
+from hub_core.tasks.viterbi import marginals, viterbi
+from hub_core.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which units one window of a long row holds.
+
+    Units ``first`` to ``first + len(positions)`` stand in it, their labelled tokens at `positions`; it answers for
+    the units from `own_start` to `own_end` (exclusive), where it has more context than its neighbours.
+    """
+
+    first: int
+    positions: Array
+    own_start: int
+    own_end: int
+
+
+class TokenCls(Task):
+    """Labels for units: the caller's tokens, or the characters of a string.
+
+    Every unit is tokenised alone, so that its label never depends on a word that the tokenizer would have joined
+    across it. Rows longer than `max_seq_len` are read in windows that overlap by a third.
+
+    Options: `label_on` ("first" or "last" token of a unit carries its label), `suffix` (labels end, rather than
+    start, with B/I/E/S), `scheme` (BIO, BIOES, BMES or IO; None: read leniently, as seqeval does).
+    """
+
+    name: ClassVar[str] = "token-cls"
+    auto_class: ClassVar[str] = "TokenClassification"
+    main_metric: ClassVar[str] = "f1"
+    option_defaults: ClassVar[Mapping[str, Any]] = {"label_on": "first", "suffix": False, "scheme": None}
+
+    def __init__(self, labels: Sequence[str], options: Mapping[str, Any] | None = None) -> None:
+        super().__init__(labels, options)
+        if self.options["label_on"] not in ("first", "last"):
+            raise SettingsError(unknown("value", self.options["label_on"], ("first", "last"), where="of label_on"))
+
+    def example(self, item: Any, *, split_char: str | None = None, key: str = "") -> Example:
+        """A string (units are its characters), a sequence of units, or PaddleHub's string joined by `split_char`."""
+        if isinstance(item, Example):
+            return item
+        if isinstance(item, Mapping):
+            item = item["tokens"] if "tokens" in item else item["text"]
+        if split_char is not None and isinstance(item, list) and len(item) == 1 and isinstance(item[0], str):
+            # Without a single separator the caller gave a plain text, and means its characters.
+            item = item[0].split(split_char) if split_char in item[0] else item[0]
+        if isinstance(item, str):
+            return Example(item, units=tuple(item), key=key)
+        if not all(isinstance(unit, str) for unit in item):
+            raise DataError([f"{key}: expected a text or a list of tokens, not {item!r}"])
+        return Example(join_units(item), units=tuple(item), key=key)
+
+    def encode(self, example: Example, tokenizer: Tokenizer, max_seq_len: int) -> list[Features]:
+        """One Features per window; none for a row without units."""
+        room = max_seq_len - tokenizer.specials_count()
+        if room < 1:
+            raise SettingsError(f"max_seq_len={max_seq_len} leaves no room for text beside the special tokens")
+        units = example.units if example.units is not None else tuple(example.text)
+        pieces = [tokenizer.encode_unit(unit)[:room] for unit in units]
+        targets = None if example.label is None else np.array([self.target(label) for label in example.label])
+        return [
+            self._window(example, tokenizer, pieces, targets, *bounds)
+            for bounds in _windows([len(p) for p in pieces], room)
+        ]
+
+    def _window(
+        self,
+        example: Example,
+        tokenizer: Tokenizer,
+        pieces: Sequence[Sequence[int]],
+        targets: Array | None,
+        first: int,
+        last: int,
+        own: tuple[int, int],
+    ) -> Features:
+        """The features of units ``first`` to ``last`` (exclusive), answering for those in `own`."""
+        flat = [piece for unit in pieces[first:last] for piece in unit]
+        ids, types = tokenizer.with_specials(flat)
+        offset = tokenizer.with_specials([-1])[0].index(-1)  # how many special tokens come first
+        lengths = np.array([len(unit) for unit in pieces[first:last]])
+        starts = offset + np.cumsum(lengths) - lengths
+        positions = starts if self.options["label_on"] == "first" else starts + lengths - 1
+        target = None
+        if targets is not None:
+            # Each unit is learnt once, in the window that answers for it.
+            target = np.full(len(ids), IGNORE, dtype=np.int64)
+            target[positions[own[0] - first : own[1] - first]] = targets[own[0] : own[1]]
+        meta = Window(first, positions, *own)
+        return Features(input_arrays(tokenizer, ids, types), target, example.key, meta=meta)
+
+    def decode(
+        self, example: Example, windows: Sequence[Features], logits: Sequence[Array], constants: Mapping[str, Array]
+    ) -> TokenPrediction:
+        """Labels and probabilities per unit; with a CRF's ``transitions`` the best path and its marginals."""
+        units = example.units if example.units is not None else tuple(example.text)
+        labels: list[str] = []
+        probabilities: list[float] = []
+        for window, scores in zip(windows, logits, strict=True):
+            meta: Window = window.meta
+            emissions = scores[meta.positions]
+            if constants:
+                path = viterbi(emissions, constants["transitions"], constants["start"], constants["end"])
+                chances = marginals(emissions, constants["transitions"], constants["start"], constants["end"])
+            else:
+                chances = softmax(emissions)
+                path = emissions.argmax(axis=-1)
+            own = slice(meta.own_start - meta.first, meta.own_end - meta.first)
+            labels += [self.labels[target] for target in path[own]]
+            probabilities += chances[np.arange(len(path)), path][own].tolist()
+        return TokenPrediction(units, tuple(labels), tuple(probabilities), self._entities(units, labels, probabilities))
+
+    def _entities(
+        self, units: Sequence[str], labels: Sequence[str], probabilities: Sequence[float]
+    ) -> tuple[Entity, ...]:
+        """The spans that the labels spell; the score is the mean probability of their labels."""
+        found = spans(labels, scheme=self.options["scheme"], suffix=self.options["suffix"])
+        return tuple(
+            Entity(
+                join_units(units[span.start : span.end]),
+                span.label,
+                span.start,
+                span.end,
+                float(np.mean(probabilities[span.start : span.end])),
+            )
+            for span in found
+        )
+
+    def metrics(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, float]:
+        """Entity ``precision``, ``recall`` and ``f1`` (micro, as seqeval's), and ``accuracy`` per unit."""
+        gold = [list(example.label or ()) for example in examples]
+        predicted = [list(p.labels) for p in predictions if isinstance(p, TokenPrediction)]
+        scores = entity_scores(gold, predicted, scheme=self.options["scheme"], suffix=self.options["suffix"])
+        total = sum(map(len, gold))
+        right = sum(a == b for x, y in zip(gold, predicted, strict=True) for a, b in zip(x, y, strict=True))
+        return {
+            "precision": scores.precision,
+            "recall": scores.recall,
+            "f1": scores.f1,
+            "accuracy": right / total if total else 0.0,
+        }
+
+    def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        """Cross-entropy per labelled token, times the row's weight, summed."""
+        from torch.nn.functional import cross_entropy
+
+        losses = cross_entropy(
+            logits.float().transpose(1, 2), batch.targets, reduction="none", ignore_index=IGNORE
+        )  # (batch, length)
+        total: torch.Tensor = (losses * batch.weights[:, None]).sum()
+        return total
+
+    def loss_weight(self, batch: Batch) -> float:
+        """The number of labelled tokens, each times its row's weight."""
+        return float(((batch.targets != IGNORE).sum(-1) * batch.weights).sum())
+
+    def collate_targets(self, rows: Sequence[Features]) -> Array:
+        """Targets ``(batch, length)``, padded with `IGNORE`."""
+        return pad([np.asarray(row.target) for row in rows], IGNORE)
+
+    def as_data(self, prediction: Prediction) -> dict[str, Any]:
+        """``{"labels": [...], "entities": [{"text", "label", "start", "end", "score"}, ...]}``."""
+        answer = _token_prediction(prediction)
+        return {"labels": list(answer.labels), "entities": [vars(entity) for entity in answer.entities]}
+
+    def as_paddlehub(self, prediction: Prediction) -> tuple[list[str], list[float]]:
+        """Labels with an ``O`` before and after, where PaddleHub has ``[CLS]`` and ``[SEP]``, and probabilities."""
+        answer = _token_prediction(prediction)
+        return ["O", *answer.labels, "O"], [1.0, *answer.probabilities, 1.0]
+
+
+def join_units(units: Sequence[str]) -> str:
+    """Units as a text: a space only between two that would otherwise run together as Latin words.
+
+    >>> join_units(["Hello", "world", "你", "好"]), join_units(tuple("B5"))
+    ('Hello world你好', 'B5')
+    """
+    text = ""
+    for unit in units:
+        wordlike = len(unit) > 1 and unit[0].isascii() and unit[0].isalnum()
+        text += f" {unit}" if text and wordlike and text[-1].isascii() and text[-1].isalnum() else unit
+    return text
+
+
+def _windows(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int, tuple[int, int]]]:
+    """Cut units of these token lengths into windows of at most `room` tokens that overlap by about a third.
+
+    Yields first unit, last unit (exclusive), and the units the window answers for: neighbours share their overlap
+    in the middle, so that every unit has its answer from where it has most context.
+    """
+    bounds: list[tuple[int, int]] = []
+    first, count = 0, len(lengths)
+    while first < count:
+        last, used = first, 0
+        while last < count and used + lengths[last] <= room:
+            used += lengths[last]
+            last += 1
+        bounds.append((first, last))
+        if last == count:
+            break
+        step, overlap = last, 0
+        while step > first + 1 and overlap + lengths[step - 1] <= room // 3:
+            step -= 1
+            overlap += lengths[step]
+        first = step
+    for index, (start, end) in enumerate(bounds):
+        own_start = start if index == 0 else (start + bounds[index - 1][1]) // 2
+        own_end = end if index == len(bounds) - 1 else (bounds[index + 1][0] + end) // 2
+        yield start, end, (own_start, own_end)
+
+
+def _token_prediction(prediction: Prediction) -> TokenPrediction:
+    if not isinstance(prediction, TokenPrediction):
+        raise TypeError(f"expected a TokenPrediction, not {type(prediction).__name__}")
+    return prediction

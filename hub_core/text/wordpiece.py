@@ -1,0 +1,86 @@
+"""WordPiece for BERT, ERNIE, ELECTRA and their relatives, with PaddleNLP's rule for symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from hub_core.text.fast import BERT_SPECIALS, FastTokenizer, bert_template
+from hub_core.text.vocabulary import read_vocabulary, vocabulary_bytes
+
+if TYPE_CHECKING:
+    import tokenizers
+
+_FILES = {"vocab": "vocab.txt"}
+#: The defaults are those of PaddleNLP's classes; a module whose source says otherwise states it in its manifest.
+_DEFAULTS: Mapping[str, Any] = {"lowercase": True, "symbols": "isolate"}
+_CHOICES = {"symbols": ("isolate", "keep")}
+#: What PaddleNLP cuts off as words of their own beside punctuation: Unicode category S and the code points that its
+#: `is_symbol` (paddlenlp/transformers/tokenizer_utils.py) lists.
+_SYMBOLS = r"[\p{S}\x{00AD}\x{00B2}\x{00BA}\x{3007}\x{00B5}\x{00D8}\x{014B}\x{01B1}]"
+
+
+class WordPieceTokenizer(FastTokenizer):
+    """BERT's tokenizer: Chinese characters alone, other words greedily into pieces (``##`` inside a word).
+
+    Options:
+        lowercase: lower letters and strip accents (default true).
+        symbols: ``isolate`` (default) makes every symbol such as ``￥`` a word of its own, as PaddleNLP does;
+            ``keep`` leaves ``￥8999`` one word, as `transformers` does.
+        vocab: the vocabulary's file name (default ``vocab.txt``; ``token<TAB>id`` per line is read too).
+    """
+
+    type = "wordpiece"
+    file_names = _FILES
+    option_defaults = _DEFAULTS
+    option_choices = _CHOICES
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, Path], options: Mapping[str, Any]) -> Self:
+        """Build from ``files["vocab"]``. Raises DataError with file:line for an unusable vocabulary."""
+        vocabulary = read_vocabulary(files["vocab"])
+        return cls(*_parts(vocabulary, cls.read_options(options)), files=_vocabulary_file(vocabulary))
+
+
+class ErnieTokenizer(FastTokenizer):
+    """The tokenizer of ERNIE 1.0, 2.0 and 3.0: WordPiece on ERNIE's vocabularies.
+
+    Options are those of `WordPieceTokenizer`.
+    """
+
+    type = "ernie"
+    file_names = _FILES
+    option_defaults = _DEFAULTS
+    option_choices = _CHOICES
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, Path], options: Mapping[str, Any]) -> Self:
+        """Build from ``files["vocab"]``. Raises DataError with file:line for an unusable vocabulary."""
+        vocabulary = read_vocabulary(files["vocab"])
+        return cls(*_parts(vocabulary, cls.read_options(options)), files=_vocabulary_file(vocabulary))
+
+
+def _parts(
+    vocabulary: dict[str, int], options: Mapping[str, Any]
+) -> tuple[tokenizers.Tokenizer, Mapping[str, str], Mapping[str, Any]]:
+    """What a FastTokenizer is made of: the backend, its special tokens, the options."""
+    import tokenizers
+    from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
+
+    backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token=BERT_SPECIALS["unk_token"]))
+    # strip_accents follows lowercase, as in the original BERT code.
+    backend.normalizer = normalizers.BertNormalizer(lowercase=options["lowercase"])
+    bert = pre_tokenizers.BertPreTokenizer()
+    if options["symbols"] == "isolate":
+        alone = pre_tokenizers.Split(Regex(_SYMBOLS), behavior="isolated")
+        backend.pre_tokenizer = pre_tokenizers.Sequence([alone, bert])
+    else:
+        backend.pre_tokenizer = bert
+    backend.decoder = decoders.WordPiece(prefix="##")
+    bert_template(backend, BERT_SPECIALS)
+    return backend, BERT_SPECIALS, options
+
+
+def _vocabulary_file(vocabulary: Mapping[str, int]) -> dict[str, bytes]:
+    return {_FILES["vocab"]: vocabulary_bytes(vocabulary)}

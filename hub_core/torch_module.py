@@ -1,0 +1,222 @@
+"""The module that torch computes: an `nn.Module` with a tokenizer, a task, `predict` and `save`."""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from hub_core.errors import CheckpointError, DeviceError, SettingsError
+from hub_core.infer.answers import Answers
+from hub_core.infer.predictor import Predictor, Progress
+from hub_core.nn.families import Family
+from hub_core.paths import atomic_folder
+from hub_core.spec import MANIFEST, ModuleSpec
+from hub_core.tasks.task import Task
+from hub_core.tasks.types import Array, Batch
+from hub_core.text.tokenizer import Tokenizer
+
+
+@dataclass
+class Outputs:
+    """What a forward pass gives. `logits` ``(batch, labels)`` or ``(batch, length, labels)``, None without a task.
+
+    `hidden` (all layers, each ``(batch, length, hidden)``), `attentions` and `pooled` are there where asked for and
+    where the network has them.
+    """
+
+    logits: torch.Tensor | None = None
+    hidden: tuple[torch.Tensor, ...] | None = None
+    attentions: tuple[torch.Tensor, ...] | None = None
+    pooled: torch.Tensor | None = None
+
+
+class TorchModule(nn.Module):
+    """A hub module on torch. Made by `hub_core.Module`; trains under any torch loop, and under `hub_core.Trainer`."""
+
+    def __init__(
+        self, spec: ModuleSpec, family: Family, network: nn.Module, tokenizer: Tokenizer, task: Task | None
+    ) -> None:
+        super().__init__()
+        self.spec = spec
+        self.family = family
+        self.network = network
+        self.tokenizer = tokenizer
+        self.task = task
+        self._lock = threading.Lock()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.network.parameters()).device
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in target order; empty without a task."""
+        return self.task.labels if self.task else ()
+
+    @property
+    def label_map(self) -> dict[int, str]:
+        """The labels as PaddleHub's ``{0: label, ...}``."""
+        return dict(enumerate(self.labels))
+
+    def get_tokenizer(self) -> Tokenizer:
+        """The module's tokenizer: a light object, called as `transformers`' are; ``.to_transformers()`` makes one."""
+        return self.tokenizer
+
+    def forward(self, batch: Batch | Mapping[str, torch.Tensor], want: Sequence[str] = ()) -> Outputs:
+        """Run the network on a batch (or on its inputs, each ``(batch, length)``).
+
+        `want` may name ``hidden`` and ``attentions``, which cost memory and are left out otherwise. Attention
+        probabilities need a network built with ``attn_implementation='eager'``.
+        """
+        inputs = batch.inputs if isinstance(batch, Batch) else batch
+        asked = {f"output_{name}": True for name in _WANTED if name.removesuffix("_states") in want}
+        result = self.network(**inputs, **asked)
+        return Outputs(
+            logits=getattr(result, "logits", None),
+            hidden=getattr(result, "hidden_states", None),
+            attentions=getattr(result, "attentions", None),
+            pooled=getattr(result, "pooler_output", None),
+        )
+
+    def predict(
+        self,
+        data: Iterable[Any],
+        max_seq_len: int | None = None,
+        split_char: str = "\002",
+        batch_size: int = 32,
+        use_gpu: bool | None = None,
+        return_prob: bool = False,
+        *,
+        progress: Progress | None = None,
+    ) -> Any:
+        """Answer texts, in order; the caller's data is not changed.
+
+        Two forms, told apart by the rows. **Plain**: strings (or tuples: a pair of texts for seq-cls, units for
+        token-cls) in, dictionaries out: ``{"label", "probability", "truncated"}`` or ``{"labels", "entities"}``,
+        an entity having ``text, label, start, end, score``. **PaddleHub's**: rows are lists of strings (token-cls: one
+        string joined by `split_char`), answers are bare labels: one per row, or for token-cls a list with one per
+        unit and an ``O`` before and after; with `return_prob` a pair ``(answers, probabilities)``.
+
+        `max_seq_len` counts tokens with special ones (default: 128, or what the network takes). For token-cls
+        longer rows are read in overlapping windows; for seq-cls they are cut, with one warning per call.
+        `use_gpu` moves the module; None leaves it where it is.
+
+        Raises DeviceError for a GPU that is not there, SettingsError without a task, DataError for unusable rows.
+        """
+        if use_gpu is not None:
+            self.to(pick_device(use_gpu))
+        answers = Answers.of(data, split_char=split_char, return_prob=return_prob)
+        return answers.collect(self.predictor(), max_seq_len=max_seq_len, batch_size=batch_size, progress=progress)
+
+    def predictor(self) -> Predictor:
+        """The predict path over this module; raises SettingsError where it has no task."""
+        if self.task is None:
+            raise SettingsError(
+                f"{self.spec.title} was loaded without a task; pass task= and label_map= to hub.Module "
+                f"(this module supports: {', '.join(self.spec.supports) or 'none'})"
+            )
+        limit = self.family.max_length(self.spec.config)
+        return Predictor(self.task, self.tokenizer, TorchEngine(self), max_length=limit)
+
+    def save(
+        self, folder: str | Path, *, dtype: str = "float32", metrics: Mapping[str, Any] | None = None, card: str = ""
+    ) -> ModuleSpec:
+        """Write this module as a module folder, whole or not at all: ``hub.Module(directory=folder)`` loads it again.
+
+        `dtype` is how floating tensors are stored; `metrics` goes into the manifest; `card` is the text of README.md.
+        Raises CheckpointError where the disk is full or the folder cannot be written; what stood there stays.
+        """
+        target = Path(folder)
+        try:
+            with atomic_folder(target) as staged:
+                return self._write(staged, dtype, dict(metrics or {}), card)
+        except OSError as error:
+            raise CheckpointError(
+                f"{target} could not be saved: {error.strerror or error}; nothing was changed"
+            ) from error
+
+    def _write(self, folder: Path, dtype: str, metrics: dict[str, Any], card: str) -> ModuleSpec:
+        task = self.task
+        spec = replace(
+            self.spec,
+            tokenizer=self.tokenizer.save(folder),
+            heads=(task.head_spec(),) if task else (),
+            files=(),
+            metrics=metrics,
+        )
+        self.family.save(self.network, folder, dtype=dtype)
+        config = self.family.config_json(spec.config, task=task.name if task else None, labels=self.labels)
+        (folder / "config.json").write_text(json.dumps(config, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        (folder / MANIFEST).write_text(spec.dumps(), encoding="utf-8")
+        (folder / "README.md").write_text(card or default_card(spec), encoding="utf-8")
+        return spec
+
+    def run_exclusively(self, step: Any) -> Any:
+        """Call `step` in evaluation mode and inference mode, and restore training mode; one thread at a time does so."""
+        if not self.training:
+            with torch.inference_mode():
+                return step()
+        with self._lock:
+            self.eval()
+            try:
+                with torch.inference_mode():
+                    return step()
+            finally:
+                self.train()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> TorchModule:
+        """A copy with weights of its own; locks cannot be copied, so it gets a new one."""
+        network = copy.deepcopy(self.network, memo)
+        return TorchModule(self.spec, self.family, network, self.tokenizer, self.task)
+
+
+_WANTED = ("hidden_states", "attentions")
+
+
+class TorchEngine:
+    """Runs batches through a TorchModule on its device, in inference mode."""
+
+    def __init__(self, module: TorchModule) -> None:
+        self._module = module
+
+    def run(self, batch: Batch) -> Array:
+        """See `hub_core.infer.predictor.Engine.run`."""
+        module = self._module
+        inputs = {name: torch.from_numpy(array).to(module.device) for name, array in batch.inputs.items()}
+        logits: torch.Tensor = module.run_exclusively(lambda: module(inputs).logits)
+        result: Array = logits.float().cpu().numpy()
+        return result
+
+    def constants(self) -> Mapping[str, Array]:
+        """See `hub_core.infer.predictor.Engine.constants`."""
+        arrays = self._module.family.constants(self._module.network)
+        return {name: np.asarray(array, dtype=np.float64) for name, array in arrays.items()}
+
+
+def pick_device(use_gpu: bool) -> torch.device:
+    """The device for PaddleHub's `use_gpu`. Raises DeviceError where a GPU is asked for and there is none."""
+    if not use_gpu:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise DeviceError("use_gpu=True, but torch finds no CUDA device here; pass use_gpu=False to compute on the CPU")
+    return torch.device("cuda", torch.cuda.current_device())
+
+
+def default_card(spec: ModuleSpec) -> str:
+    """A model card from what the manifest knows."""
+    lines = [f"# {spec.name}", "", spec.summary, "", f"- version: {spec.version}", f"- family: {spec.family}"]
+    lines += [f"- base: {spec.base}"] if spec.base else []
+    lines += [f"- licence: {spec.license}"] if spec.license else []
+    lines += [f"- task: {head.task}, labels: {', '.join(head.labels)}" for head in spec.heads]
+    lines += [f"- {name}: {value}" for name, value in spec.metrics.items()]
+    return "\n".join(lines) + "\n"

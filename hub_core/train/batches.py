@@ -1,0 +1,145 @@
+"""Which rows go into which optimizer step, and how they become tensors.
+
+A step is a group of rows (the global batch); every process takes its share of it and cuts that into as many
+micro-batches as are accumulated. The order of rows depends on the seed and the epoch only, so that one process,
+accumulation, and several processes see the same rows at the same step, and a run can be continued at any step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from hub_core.errors import DataError, LabelError
+from hub_core.tasks.task import Task
+from hub_core.tasks.types import Batch, Example, Features
+from hub_core.text.tokenizer import Tokenizer
+
+#: Rows of how many batches are sorted by length together: more gives less padding, fewer a more random order.
+_CHUNK_BATCHES = 50
+
+
+def encode_all(examples: Sequence[Example], task: Task, tokenizer: Tokenizer, max_seq_len: int) -> list[list[Features]]:
+    """Encode labelled rows: one list of windows per example. Raises DataError naming rows whose label is unknown."""
+    encoded, problems = [], []
+    for example in examples:
+        try:
+            encoded.append(task.encode(example, tokenizer, max_seq_len))
+        except LabelError as error:
+            problems.append(f"{example.key}: {error}")
+    if problems:
+        raise DataError(problems[:20], more=max(0, len(problems) - 20))
+    return encoded
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How an epoch is cut into steps. `batch_size` is per process and micro-batch, as PaddleHub's is."""
+
+    lengths: Sequence[int]
+    batch_size: int
+    accumulation: int = 1
+    processes: int = 1
+    seed: int = 42
+    order: str = "length"
+
+    @property
+    def step_rows(self) -> int:
+        """Rows per optimizer step over all processes."""
+        return self.batch_size * self.accumulation * self.processes
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps per epoch; the last one may have fewer rows."""
+        return -(-len(self.lengths) // self.step_rows)
+
+    def steps(self, epoch: int) -> list[list[int]]:
+        """The rows of every step of an epoch (counted from 0), in order."""
+        rows = self._rows(epoch)
+        steps = [rows[i : i + self.step_rows].tolist() for i in range(0, len(rows), self.step_rows)]
+        if self.order == "length":
+            # Batches of like length stand in any order, except that a short last one stays last.
+            full = len(rows) // self.step_rows
+            moved = np.random.default_rng([self.seed, epoch, 1]).permutation(full)
+            steps = [steps[i] for i in moved] + steps[full:]
+        return steps
+
+    def micro_batches(self, step: Sequence[int], process: int) -> list[tuple[list[int], float]]:
+        """One process's share of a step: row numbers, and the weight that each has (0 for rows that only fill up).
+
+        Every process gets the same number of micro-batches: gradients are exchanged in step.
+        """
+        share = -(-len(step) // self.processes)
+        own = list(step[process * share : (process + 1) * share])
+        count = -(-share // self.batch_size)
+        batches = [(own[i * self.batch_size : (i + 1) * self.batch_size], 1.0) for i in range(count)]
+        return [batch if batch[0] else ([step[0]], 0.0) for batch in batches]
+
+    def _rows(self, epoch: int) -> Any:
+        count = len(self.lengths)
+        if self.order == "given":
+            return np.arange(count)
+        rows = np.random.default_rng([self.seed, epoch, 0]).permutation(count)
+        if self.order == "length":
+            chunk = self.step_rows * _CHUNK_BATCHES
+            lengths = np.asarray(self.lengths)[rows]
+            # Sort within chunks only; the sort is stable, so rows of one length stay in random order.
+            pieces = [i + np.argsort(lengths[i : i + chunk], kind="stable") for i in range(0, count, chunk)]
+            rows = rows[np.concatenate(pieces)] if pieces else rows
+        return rows
+
+
+class StepStream(torch.utils.data.Dataset[list[Batch]]):
+    """The steps of one epoch as collated micro-batches, from a given step on; item i is step ``first + i``."""
+
+    def __init__(
+        self,
+        features: Sequence[Features],
+        task: Task,
+        plan: Plan,
+        *,
+        epoch: int,
+        first: int,
+        process: int,
+        padding: Mapping[str, int],
+        collate: Callable[[Sequence[Features]], Batch] | None = None,
+    ) -> None:
+        self._features = features
+        self._collate = collate or (lambda rows: task.collate(rows, padding))
+        self._plan = plan
+        self._steps = plan.steps(epoch)[first:]
+        self._process = process
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, index: int) -> list[Batch]:
+        batches = []
+        for rows, weight in self._plan.micro_batches(self._steps[index], self._process):
+            batch = self._collate([self._features[row] for row in rows])
+            batches.append(batch if weight == 1.0 else replace(batch, weights=batch.weights * np.float32(weight)))
+        return batches
+
+    def load(self, *, workers: int) -> Iterator[list[Batch]]:
+        """Iterate in order, collating in `workers` other processes (0: in this one)."""
+        # The loader would draw a seed from torch's global generator, and so shift dropout: it gets one of its own.
+        loader = torch.utils.data.DataLoader(
+            self, batch_size=None, shuffle=False, num_workers=workers, generator=torch.Generator()
+        )
+        return iter(loader)
+
+
+def to_torch(batch: Batch, device: torch.device) -> Batch:
+    """A batch with tensors on a device instead of numpy arrays."""
+
+    def move(array: Any) -> torch.Tensor:
+        tensor = torch.as_tensor(array)
+        return tensor.to(device, non_blocking=True)
+
+    views = {view: {name: move(array) for name, array in inputs.items()} for view, inputs in batch.views.items()}
+    targets = None if batch.targets is None else move(batch.targets)
+    return replace(batch, views=views, targets=targets, weights=move(batch.weights))

@@ -1,0 +1,71 @@
+"""Objectives: how a batch becomes a loss. Fine-tuning is one; distillation, prompting and pre-training are others."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from hub_core.errors import SettingsError
+from hub_core.tasks.types import Batch
+
+if TYPE_CHECKING:
+    from hub_core.torch_module import TorchModule
+
+
+@dataclass
+class Step:
+    """What an objective makes of a batch: `loss`, a sum over what `Objective.weight` counts; `parts` are logged."""
+
+    loss: torch.Tensor
+    logits: torch.Tensor | None = None
+    parts: Mapping[str, torch.Tensor] = field(default_factory=dict)
+
+
+class Objective(nn.Module, ABC):
+    """How a batch becomes a loss. Its own parameters are trained with the module's.
+
+    `forward` gets the module that the trainer has prepared (it may be wrapped for several processes: call it, do
+    not reach into it) and returns a **sum**; `weight` says, from the batch alone, how much it adds up. The trainer
+    divides by the weight of the whole step over all micro-batches and processes, so that accumulation and several
+    processes give exactly the gradient of one large batch.
+    """
+
+    @abstractmethod
+    def forward(self, module: Any, batch: Batch) -> Step:
+        """The loss of a batch of tensors, summed."""
+
+    @abstractmethod
+    def weight(self, module: TorchModule, batch: Batch) -> float:
+        """How much the loss of this batch (of numpy arrays) adds up: rows, or labelled tokens."""
+
+    def start_epoch(self, module: TorchModule, epoch: int) -> None:  # noqa: B027  (a hook that few need)
+        """Called before every epoch (counted from 0)."""
+
+
+class Supervised(Objective):
+    """The task's own loss against the labels."""
+
+    def __init__(self, module: TorchModule) -> None:
+        super().__init__()
+        if module.task is None:
+            raise SettingsError(
+                f"{module.spec.title} was loaded without a task; pass task= and label_map= to hub.Module"
+            )
+        self._task = module.task
+        self._family = module.family
+        # In a list, so that torch does not count the network as this objective's own submodule.
+        self._network = [module.network]
+
+    def forward(self, module: Any, batch: Batch) -> Step:
+        """See `Objective.forward`."""
+        logits = module(batch.inputs).logits
+        return Step(self._family.loss(self._network[0], logits, batch, self._task), logits)
+
+    def weight(self, module: TorchModule, batch: Batch) -> float:
+        """See `Objective.weight`: the family's and the task's own count."""
+        return self._family.loss_weight(module.network, batch, self._task)

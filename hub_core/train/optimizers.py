@@ -1,0 +1,19 @@
+"""Optimizers by name, with the parameter groups that fine-tuning uses."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+def parameter_groups(module: nn.Module, *, weight_decay: float) -> list[dict[str, object]]:
+    """Two groups: weights that decay, and biases and normalisation gains, which do not (as BERT's own recipe)."""
+    decayed = [p for p in module.parameters() if p.requires_grad and p.ndim > 1]
+    others = [p for p in module.parameters() if p.requires_grad and p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def adamw(module: nn.Module, *, learning_rate: float, weight_decay: float = 0.01) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019) with betas 0.9 and 0.999, epsilon 1e-8."""
+    return torch.optim.AdamW(parameter_groups(module, weight_decay=weight_decay), lr=learning_rate)

@@ -1,0 +1,108 @@
+"""What a run shows while it goes on: a progress bar, log lines, and TensorBoard's files."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tqdm import tqdm
+
+logger = logging.getLogger("hub_core")
+
+
+class Reporter:
+    """A progress bar on the terminal, a log line per logged step, and scalars for TensorBoard (`folder` None: none).
+
+    Lines look as PaddleHub's do: ``Epoch=1/3, Step=10/1407 loss=0.6931 lr=0.000050 step/sec=4.02 | ETA 00:05:00``,
+    with the ETA being the time that remains.
+    """
+
+    def __init__(
+        self,
+        folder: Path | None,
+        *,
+        total_steps: int,
+        done_steps: int,
+        steps_per_epoch: int,
+        epochs: int,
+        visible: bool,
+    ) -> None:
+        self._folder = folder if visible else None
+        self._total, self._first, self._done = total_steps, done_steps, done_steps
+        self._steps_per_epoch, self._epochs = steps_per_epoch, epochs
+        self._visible = visible
+        self._started = time.monotonic()
+        self._writer: Any = None
+
+    def __enter__(self) -> Reporter:
+        # Without a terminal a bar would only fill a log file; the log lines say the same.
+        self._bar = tqdm(
+            total=self._total, initial=self._first, unit="step", disable=None if self._visible else True, leave=False
+        )
+        self._handler = _TqdmHandler()
+        if self._visible and not logger.hasHandlers():
+            logger.addHandler(self._handler)
+        self._level = logger.level
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.INFO)
+        if self._folder is not None:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(self._folder), purge_step=self._first)
+        if self._first:
+            self._line(f"continuing at step {self._first} of {self._total}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+        logger.removeHandler(self._handler)
+        logger.setLevel(self._level)
+        if self._writer is not None:
+            self._writer.close()
+
+    def advance(self) -> None:
+        """One optimizer step is done."""
+        self._done += 1
+        self._bar.update()
+
+    def step(self, row: Mapping[str, float]) -> None:
+        """Show the numbers of one logged step."""
+        step = int(row["step"])
+        rate = (step - self._first) / max(1e-9, time.monotonic() - self._started)
+        left = time.strftime("%H:%M:%S", time.gmtime((self._total - step) / max(rate, 1e-9)))
+        within = (step - 1) % self._steps_per_epoch + 1
+        self._line(
+            f"Epoch={int(row['epoch'])}/{self._epochs}, Step={within}/{self._steps_per_epoch} "
+            f"loss={row['loss']:.4f} lr={row['lr']:.6f} step/sec={rate:.2f} | ETA {left}"
+        )
+        self._scalars("TRAIN", row, step)
+
+    def evaluated(self, metrics: Mapping[str, float], *, epoch: int, step: int) -> None:
+        """Show the scores of one evaluation."""
+        shown = " ".join(f"{name}={value:.4f}" for name, value in metrics.items())
+        self._line(f"[evaluation] Epoch={epoch}/{self._epochs} {shown}")
+        self._scalars("EVAL", metrics, step)
+
+    def _scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
+        if self._writer is not None:
+            for name, value in values.items():
+                if name not in ("step", "epoch"):
+                    self._writer.add_scalar(f"{group}/{name}", value, step)
+
+    def _line(self, text: str) -> None:
+        if self._visible:
+            logger.info(text)
+
+
+class _TqdmHandler(logging.Handler):
+    """Writes log lines above a progress bar instead of through it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stderr)

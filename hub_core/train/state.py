@@ -1,0 +1,122 @@
+"""The state from which a run continues as if it had never stopped: kept in ``checkpoint_dir/state``.
+
+One folder per saved step; it is complete when it has its name, and older ones go only after that.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hub_core.errors import CheckpointError, ResumeError
+from hub_core.paths import atomic_folder
+
+
+@dataclass
+class Progress:
+    """How far a run has come. `epoch` and `step` (within the epoch) are the next to do, `global_step` counts all."""
+
+    epoch: int = 0
+    step: int = 0
+    global_step: int = 0
+    best: dict[str, float] | None = None
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A state read from disk: where the run was, what run it was, and its tensors."""
+
+    progress: Progress
+    run: Mapping[str, Any]
+    tensors: Mapping[str, Any]
+
+
+def save_state(folder: Path, progress: Progress, run: Mapping[str, Any], tensors: Mapping[str, Any]) -> None:
+    """Write a state, then drop the older ones. Raises CheckpointError where the disk is full; older ones then stay."""
+    target = folder / f"step-{progress.global_step:09d}"
+    try:
+        with atomic_folder(target) as staged:
+            torch.save(dict(tensors), staged / "tensors.pt")
+            record = {"progress": asdict(progress), "run": dict(run)}
+            (staged / "run.json").write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        raise CheckpointError(f"the state could not be saved to {target}: {error}; the older one is kept") from error
+    for old in _states(folder)[:-1]:
+        shutil.rmtree(old)
+
+
+def load_state(folder: Path) -> Saved | None:
+    """Read the newest state, or None where there is none. Raises CheckpointError where it is damaged."""
+    states = _states(folder)
+    if not states:
+        return None
+    newest = states[-1]
+    try:
+        record = json.loads((newest / "run.json").read_text(encoding="utf-8"))
+        tensors = torch.load(newest / "tensors.pt", map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise CheckpointError(f"{newest} is damaged: {error}; delete {folder} to start anew") from error
+    return Saved(Progress(**record["progress"]), record["run"], tensors)
+
+
+def check_same_run(saved: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+    """Raise ResumeError, listing the differences, where a saved state belongs to another run.
+
+    More epochs are no difference under a constant learning rate: what is trained already would be the same.
+    """
+    plain = json.loads(json.dumps(now))
+    grows = now["settings"]["schedule"] == "constant" and saved.get("epochs", 0) <= now["epochs"]
+    skip = {"epochs"} if grows else set()
+    differences = [
+        f"  {key}: {old!r} in the saved state, {new!r} now"
+        for key, old, new in _differences("", saved, plain)
+        if key not in skip
+    ]
+    if differences:
+        raise ResumeError(
+            f"{folder} holds the state of another run:\n" + "\n".join(differences) + "\n"
+            "continue with the same values, choose another checkpoint_dir, or start anew with resume='never'"
+        )
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every generator that a step may draw from, as tensors and plain data."""
+    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
+    return {
+        "python": json.dumps(random.getstate()),
+        "numpy": json.dumps([str(name), np.asarray(keys).tolist(), int(position), int(has_gauss), float(gauss)]),
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+    }
+
+
+def restore_random_state(state: Mapping[str, Any]) -> None:
+    """Put back what `random_state` returned."""
+    version, internal, gauss = json.loads(state["python"])
+    random.setstate((version, tuple(internal), gauss))
+    name, keys, position, has_gauss, cached = json.loads(state["numpy"])
+    np.random.set_state((name, np.array(keys, dtype=np.uint32), position, has_gauss, cached))
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def _states(folder: Path) -> list[Path]:
+    """Complete states, oldest first (a folder that is being written has another name)."""
+    return sorted(path for path in folder.glob("step-*") if path.is_dir())
+
+
+def _differences(prefix: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = sorted(old.keys() | new.keys())
+        return [row for key in keys for row in _differences(f"{prefix}{key}.", old.get(key), new.get(key))]
+    return [] if old == new else [(prefix.rstrip("."), old, new)]

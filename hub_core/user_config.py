@@ -1,0 +1,43 @@
+"""The user's own settings: one JSON object in ``HOME/config.json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hub_core.errors import SettingsError
+from hub_core.paths import hub_home, write_text
+
+
+def config_file() -> Path:
+    """Where the settings are kept; the file need not exist."""
+    return hub_home() / "config.json"
+
+
+def read_setting(name: str) -> Any:
+    """One setting, or None where it was never set. Raises SettingsError where the file cannot be understood."""
+    return _read().get(name)
+
+
+def write_setting(name: str, value: Any) -> None:
+    """Keep one setting (plain JSON data); None takes it away. Raises SettingsError where HOME cannot be written."""
+    settings = {key: kept for key, kept in {**_read(), name: value}.items() if kept is not None}
+    try:
+        write_text(config_file(), json.dumps(settings, ensure_ascii=False, indent=1) + "\n")
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write {config_file()}: {error.strerror}; set HUB_HOME to another folder"
+        ) from error
+
+
+def _read() -> dict[str, Any]:
+    try:
+        settings = json.loads(config_file().read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{config_file()} cannot be read: {error}; mend or remove it") from error
+    if not isinstance(settings, dict):
+        raise SettingsError(f"{config_file()} must hold a JSON object; mend or remove it")
+    return settings
