@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from hub_core import datasets, errors
     from hub_core.errors import HubError
     from hub_core.install import install
-    from hub_core.module import Module, new_module
+    from hub_core.module import Module
+    from hub_core.scratch import new_module
     from hub_core.text.files import tokenizer_from_files
     from hub_core.train.settings import TrainSettings
     from hub_core.train.trainer import Trainer
@@ -32,7 +33,7 @@ _PUBLIC = {
     "datasets": "hub_core.datasets",
     "errors": "hub_core.errors",
     "install": "hub_core.install:install",
-    "new_module": "hub_core.module:new_module",
+    "new_module": "hub_core.scratch:new_module",
     "tokenizer_from_files": "hub_core.text.files:tokenizer_from_files",
 }
 

@@ -16,6 +16,7 @@ from hub_core.version import __version__
 
 if TYPE_CHECKING:
     import requests
+    from urllib3.util.retry import Retry
 
 #: Seconds to wait for a connection, and for the next bytes.
 TIMEOUTS = (10, 30)
@@ -23,9 +24,11 @@ TIMEOUTS = (10, 30)
 ATTEMPTS = 4
 #: Seconds that the first repeated request waits; each further one waits twice as long.
 BACKOFF = 0.3
+#: The most seconds that a server's ``Retry-After`` is obeyed.
+LONGEST_WAIT = 30
 REDIRECTS = 10
 
-_RETRIED = (429, 500, 502, 503, 504)
+_TRANSIENT = (429, 500, 502, 503, 504)
 _REMEDIES = {
     401: "it needs a login: set HF_TOKEN, or put user and password into ~/.netrc",
     403: "access is refused: accept the licence on the module's page, and set HF_TOKEN",
@@ -33,8 +36,12 @@ _REMEDIES = {
 }
 
 
-class _BrokenOff(Exception):
-    """The transfer stopped in the middle; another attempt may go on."""
+class _BrokenOffError(Exception):
+    """A request failed in a way that may pass. `answer` is the server's (urllib3's object), if there was one."""
+
+    def __init__(self, reason: str, answer: Any = None) -> None:
+        super().__init__(reason)
+        self.answer = answer
 
 
 def fetch_http(url: str, target: Path, expected: Expected, *, partials: Path) -> Fetched:
@@ -54,24 +61,29 @@ def fetch_http(url: str, target: Path, expected: Expected, *, partials: Path) ->
 
 def _transfer(session: requests.Session, url: str, partial: Partial, expected: Expected) -> Fetched:
     """Let the bytes come in, over several connections if need be, until they are all there and the right ones."""
-    reason = ""
-    with Sink(partial.path, url, expected, keep=partial.path.exists()) as sink:
-        for _ in range(ATTEMPTS):
+    from urllib3.exceptions import MaxRetryError
+
+    retries = _retries()
+    with Sink(partial.path, url, expected, keep=expected.sha256 is not None) as sink:
+        while True:
             begun = sink.size
             try:
                 if not sink.complete:
                     _receive(session, url, sink, partial)
                 return sink.finish()
-            except _BrokenOff as broken:
-                reason = str(broken)
+            except _BrokenOffError as broken:
+                try:
+                    retries = retries.increment("GET", redact(url), error=broken)
+                except MaxRetryError:
+                    problem = f"{redact(url)}: {broken}; gave up after {ATTEMPTS} attempts"
+                    raise SourceError(problem) from broken.__cause__
+                retries.sleep(broken.answer)
                 if expected.sha256 is None:  # nothing could tell whether two halves belong together
                     sink.restart()
             except IntegrityError:
                 sink.restart()
                 if not begun:
-                    raise
-                reason = "what was there from an earlier transfer did not belong to this file"
-    raise SourceError(f"{redact(url)}: {reason}; gave up after {ATTEMPTS} attempts")
+                    raise  # else an earlier transfer had left something that did not belong here
 
 
 def _receive(session: requests.Session, url: str, sink: Sink, partial: Partial) -> None:
@@ -84,12 +96,15 @@ def _receive(session: requests.Session, url: str, sink: Sink, partial: Partial) 
         if partial.validator is not None:
             headers["If-Range"] = partial.validator
     with _get(session, url, headers) as response:
+        if response.status_code in _TRANSIENT:
+            raise _BrokenOffError(_status(response), response.raw)
         continued = response.status_code == 206 and bool(sink.size)
         if response.status_code == 416 or (continued and not _starts_at(response, sink.size)):
             sink.restart()
-            raise _BrokenOff("the server does not have the rest of the file")
+            raise _BrokenOffError("the server does not have the rest of the file")
         if not continued and response.status_code != 200:
-            raise _refused(url, response)
+            remedy = _REMEDIES.get(response.status_code)
+            raise SourceError(f"{redact(url)}: {_status(response)}" + (f"; {remedy}" if remedy else ""))
         _require_plain(url, response)
         if not continued:
             sink.restart()
@@ -102,12 +117,13 @@ def _receive(session: requests.Session, url: str, sink: Sink, partial: Partial) 
             for block in response.raw.stream(BLOCK, decode_content=False):
                 sink.write(block)
         except HTTPError as error:
-            raise _BrokenOff(f"the connection broke off after {sink.size} bytes") from error
+            raise _BrokenOffError(f"the connection broke off after {sink.size} bytes") from error
 
 
 def _get(session: requests.Session, url: str, headers: dict[str, str]) -> requests.Response:
     """Send a request and follow redirects by hand: none to plain http, and the token stays with its host."""
     from requests import RequestException
+    from requests.exceptions import ConnectionError, SSLError, Timeout
 
     asked = url
     for _ in range(REDIRECTS):
@@ -117,6 +133,8 @@ def _get(session: requests.Session, url: str, headers: dict[str, str]) -> reques
             )
         except RequestException as error:
             cause = _innermost(error)
+            if isinstance(error, (ConnectionError, Timeout)) and not isinstance(error, SSLError):
+                raise _BrokenOffError(_reason(cause)) from cause
             raise SourceError(f"{redact(url)}: {_reason(cause)}") from cause
         if not response.is_redirect:
             return response
@@ -127,22 +145,21 @@ def _get(session: requests.Session, url: str, headers: dict[str, str]) -> reques
 
 def _session() -> requests.Session:
     import requests
-    from requests.adapters import HTTPAdapter
-    from urllib3.util.retry import Retry
 
     session = requests.Session()
-    retry = Retry(
-        total=3,
-        redirect=0,
-        status_forcelist=_RETRIED,
-        backoff_factor=BACKOFF,
-        raise_on_status=False,
-        retry_after_max=30,
-    )
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, HTTPAdapter(max_retries=retry))
     session.headers.update({"User-Agent": f"hub_core/{__version__}", "Accept-Encoding": "identity"})
     return session
+
+
+def _retries() -> Retry:
+    """How often and when to ask again, ``Retry-After`` included.
+
+    It is applied here and not inside the connection pool, which would write whole addresses, with the secrets in
+    them, to the log.
+    """
+    from urllib3.util.retry import Retry
+
+    return Retry(total=ATTEMPTS - 1, backoff_factor=BACKOFF, retry_after_max=LONGEST_WAIT)
 
 
 def _authorisation(url: str) -> Callable[[Any], Any] | None:
@@ -166,10 +183,8 @@ def _redirected(url: str, location: str) -> str:
     return target
 
 
-def _refused(url: str, response: requests.Response) -> SourceError:
-    remedy = _REMEDIES.get(response.status_code)
-    status = f"{response.status_code} {response.reason or ''}".strip()
-    return SourceError(f"{redact(url)}: {status}" + (f"; {remedy}" if remedy else ""))
+def _status(response: requests.Response) -> str:
+    return f"{response.status_code} {response.reason or ''}".strip()
 
 
 def _require_plain(url: str, response: requests.Response) -> None:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from hub_core.errors import CheckpointError, LabelError, NotFoundError, SettingsError, unknown
 from hub_core.install import adopt_hf_folder, ensure, resolve
-from hub_core.plugins import Catalog, catalog
+from hub_core.plugins import Catalog
 from hub_core.spec import MANIFEST, WEIGHTS, HeadSpec, ModuleSpec, canonical, read_manifest
 from hub_core.tasks.task import Task, labels_from_map
 from hub_core.trust import module_catalog
 
 if TYPE_CHECKING:
-    from hub_core.text.tokenizer import Tokenizer
     from hub_core.torch_module import TorchModule
 
 logger = logging.getLogger("hub_core")
@@ -74,36 +73,6 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
         return _load(checkpoint.agreeing_with(base), checkpoint.folder, wanted, trust_code=trust_code)
     spec, folder = _locate(name, directory, version, offline=offline, trust_code=trust_code)
     return _load(spec, folder, wanted, trust_code=trust_code, foreign=checkpoint.file if checkpoint else None)
-
-
-def new_module(
-    *,
-    family: str,
-    config: Mapping[str, Any],
-    tokenizer: Tokenizer,
-    task: str,
-    label_map: Mapping[Any, str] | Sequence[str],
-    name: str,
-    version: str = "0.1.0",
-    task_options: Mapping[str, Any] | None = None,
-    **manifest: Any,
-) -> TorchModule:
-    """Make a module that has never been trained: a family's network with random weights, and a tokenizer.
-
-    `config` needs no ``vocab_size``: it is the tokenizer's. `manifest` may give further keys of module.json
-    (``summary``, ``license``, ``languages``). Seed torch beforehand for reproducible weights.
-    """
-    from hub_core.nn.families import family_of
-    from hub_core.torch_module import TorchModule
-
-    labels = labels_from_map(label_map)
-    builder = family_of(family, catalog())
-    _check_supported(task, builder.supports, f"of family {family}")
-    complete = {"vocab_size": len(tokenizer.get_vocab()), **config}
-    manifest.setdefault("supports", tuple(builder.supports))
-    spec = ModuleSpec(name, version, family, complete, {"type": tokenizer.type}, **manifest)
-    head: Task = catalog().get("task", task)(labels, task_options)
-    return TorchModule(spec, builder, builder.build(complete, task=task, labels=labels), tokenizer, head)
 
 
 @dataclass(frozen=True)

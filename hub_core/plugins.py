@@ -64,8 +64,7 @@ class Catalog:
     def entries(self, kind: str) -> Mapping[str, Entry]:
         """All entries of one kind. Raises HubError that names both owners where two register the same name."""
         found: dict[str, Entry] = {}
-        for plugin in self._manager.get_plugins():
-            owner = self._manager.get_name(plugin) or "?"
+        for owner, plugin in self._manager.list_name_plugin():
             hook = getattr(plugin, "hub_entries", None)
             for name, target in (hook(kind=kind) if hook else {}).items():
                 if name in found:

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from hub_core.addresses import HfAddress, hf_endpoint, hf_token, origin, redact
-from hub_core.errors import HubError, IntegrityError, SourceError
+from hub_core.errors import HubError, InstallError, IntegrityError, SourceError
 from hub_core.http_source import fetch_http
 from hub_core.mirrors import Mirror, redirect
 from hub_core.mirrors import mirrors as configured_mirrors
@@ -82,6 +81,9 @@ def fetch(
         except (SourceError, IntegrityError) as error:
             target.unlink(missing_ok=True)
             problems.append(error)
+        except OSError as error:  # of this machine: those of the other side have become SourceErrors
+            target.unlink(missing_ok=True)
+            raise InstallError(f"cannot store {redact(url)}: {error}; set HUB_HOME to another folder") from error
         except BaseException:
             target.unlink(missing_ok=True)
             raise
@@ -150,7 +152,8 @@ def _local_path(url: str) -> Path:
     parts = urlsplit(url)
     if parts.netloc not in ("", "localhost"):
         raise SourceError(f"{redact(url)}: a file:// address of another machine; mount it, and give its path")
-    return Path(url2pathname(unquote(parts.path)) if os.name == "nt" else unquote(parts.path))
+    path = unquote(parts.path)
+    return Path(path.lstrip("/") if re.match(r"/+[a-z]:", path, re.IGNORECASE) else path)  # file:///C:/folder
 
 
 def _offline(place: str) -> SourceError:
@@ -171,7 +174,7 @@ def _list_folder(repo: str, revision: str, folder: Path) -> HfListing:
 def _list_site(repo: str, revision: str, endpoint: str) -> HfListing:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-    from huggingface_hub.utils import httpx
+    from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
 
     from hub_core.version import __version__
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,9 @@ class TorchModule(nn.Module):
         self.tokenizer = tokenizer
         self.task = task
         self._lock = threading.Lock()
+        self._answering = 0
+        self._was_training = False
+        self.train(network.training)
 
     @property
     def device(self) -> torch.device:
@@ -161,18 +165,22 @@ class TorchModule(nn.Module):
         (folder / "README.md").write_text(card or default_card(spec), encoding="utf-8")
         return spec
 
-    def run_exclusively(self, step: Any) -> Any:
-        """Call `step` in evaluation mode and inference mode, and restore training mode; one thread at a time does so."""
-        if not self.training:
-            with torch.inference_mode():
-                return step()
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Evaluation and inference mode for the block; the last of several threads to leave restores training mode."""
         with self._lock:
-            self.eval()
-            try:
-                with torch.inference_mode():
-                    return step()
-            finally:
-                self.train()
+            if self._answering == 0:
+                self._was_training = self.training
+                self.eval()
+            self._answering += 1
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            with self._lock:
+                self._answering -= 1
+                if self._answering == 0:
+                    self.train(self._was_training)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TorchModule:
         """A copy with weights of its own; locks cannot be copied, so it gets a new one."""
@@ -193,7 +201,8 @@ class TorchEngine:
         """See `hub_core.infer.predictor.Engine.run`."""
         module = self._module
         inputs = {name: torch.from_numpy(array).to(module.device) for name, array in batch.inputs.items()}
-        logits: torch.Tensor = module.run_exclusively(lambda: module(inputs).logits)
+        with module.answering():
+            logits: torch.Tensor = module(inputs).logits
         result: Array = logits.float().cpu().numpy()
         return result
 

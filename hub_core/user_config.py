@@ -34,7 +34,7 @@ def write_setting(name: str, value: Any) -> None:
 def _read() -> dict[str, Any]:
     try:
         settings = json.loads(config_file().read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         raise SettingsError(f"{config_file()} cannot be read: {error}; mend or remove it") from error

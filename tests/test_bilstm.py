@@ -206,7 +206,7 @@ def _loops_over_time() -> Iterator[None]:
 @pytest.mark.filterwarnings("ignore:_check_is_size will be removed:FutureWarning")
 @pytest.mark.parametrize("task", ["token-cls", "seq-cls"])
 def test_export_is_exact_at_any_batch_and_length(task: str) -> None:
-    network = _TensorOnly(_network(RICH, task)).eval()
+    network = _TensorOnly(_network({**RICH, "num_layers": 1}, task)).eval()  # tracing a loop takes a second
     free = {0: torch.export.Dim("rows"), 1: torch.export.Dim("width")}
     with torch.no_grad(), _loops_over_time():
         exported = torch.export.export(network, _ids([4, 6, 2]), dynamic_shapes=(free, free)).module()

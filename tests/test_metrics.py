@@ -8,7 +8,7 @@ import warnings
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import classification_report
 from seqeval.metrics.sequence_labeling import precision_recall_fscore_support as seqeval_scores
@@ -17,6 +17,7 @@ from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from hub_core.errors import LabelError, SettingsError
 from hub_core.metrics import Scores, accuracy, classification_f1, entity_scores
 
+steady = settings(deadline=None, derandomize=True, max_examples=60)
 LABELS = ["a", "b", "c", "d"]
 TAGS = ["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "E-PER", "S-LOC"]
 
@@ -24,6 +25,7 @@ pairs = st.lists(st.tuples(st.sampled_from(LABELS), st.sampled_from(LABELS)), mi
 sentences = st.lists(st.lists(st.tuples(st.sampled_from(TAGS), st.sampled_from(TAGS)), min_size=1), min_size=1)
 
 
+@steady
 @given(pairs)
 def test_accuracy_equals_sklearn(rows: list[tuple[str, str]]) -> None:
     gold, predicted = zip(*rows, strict=True)
@@ -31,6 +33,7 @@ def test_accuracy_equals_sklearn(rows: list[tuple[str, str]]) -> None:
 
 
 @pytest.mark.parametrize("labels", [LABELS, LABELS[:2], [*LABELS, "never"]])
+@steady
 @given(rows=pairs)
 def test_classification_f1_equals_sklearn(labels: list[str], rows: list[tuple[str, str]]) -> None:
     gold, predicted = zip(*rows, strict=True)
@@ -49,6 +52,7 @@ def test_classification_f1_equals_sklearn(labels: list[str], rows: list[tuple[st
 
 
 @pytest.mark.parametrize("suffix", [False, True])
+@steady
 @given(rows=sentences)
 def test_entity_scores_equal_seqeval(suffix: bool, rows: list[list[tuple[str, str]]]) -> None:
     def side(index: int) -> list[list[str]]:
@@ -89,13 +93,13 @@ def test_no_entities_score_zero() -> None:
     assert (scores.precision, scores.recall, scores.f1, scores.support, scores.per_type) == (0.0, 0.0, 0.0, 0, {})
 
 
-def test_five_thousand_sentences_are_scored_at_once() -> None:
+def test_the_time_grows_with_the_corpus_and_no_faster() -> None:
     draw = random.Random(3)
     gold = [draw.choices(TAGS, weights=[30, 2, 4, 2, 4, 1, 1], k=45) for _ in range(5000)]
     predicted = [[label if draw.random() < 0.9 else "O" for label in row] for row in gold]
-    begun = time.perf_counter()
+    begun = time.process_time()
     scores = entity_scores(gold, predicted)
-    assert time.perf_counter() - begun < 2  # 0.2 s on one core; wide for a busy machine
+    assert time.process_time() - begun < 10  # a fifth of a second; much more under coverage, minutes if quadratic
     assert 0.5 < scores.f1 < 1
 
 

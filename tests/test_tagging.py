@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
 from hub_core.errors import LabelError, NotFoundError
 from hub_core.tasks.tagging import SCHEMES, Span, detect_scheme, parse_label, spans
 
+steady = settings(deadline=None, derandomize=True, max_examples=60)
 TYPES = ["PER", "ORG", "LOC-CITY", "O", "B", "地名"]
 
 
@@ -28,28 +29,33 @@ def from_seqeval(labels: list[str], *, suffix: bool = False) -> list[Span]:
 
 
 @pytest.mark.parametrize("letters", ["BI", "BIES", "I"])
+@steady
 @given(data=st.data())
 def test_spans_equal_seqeval(letters: str, data: st.DataObject) -> None:
     labels = data.draw(labels_of(letters))
     assert spans(labels) == from_seqeval(labels)
 
 
+@steady
 @given(labels_of("BIES", suffix=True))
 def test_spans_with_suffix_equal_seqeval(labels: list[str]) -> None:
     assert spans(labels, suffix=True) == from_seqeval(labels, suffix=True)
 
 
+@steady
 @given(labels_of("BIES"))
 def test_an_explicit_scheme_reads_the_same(labels: list[str]) -> None:
     assert spans(labels, scheme="BIOES") == spans(labels)
 
 
+@steady
 @given(labels_of("BIES"))
 def test_bmes_is_bioes_with_another_letter(labels: list[str]) -> None:
     renamed = ["M" + label[1:] if label.startswith("I") else label for label in labels]
     assert spans(renamed, scheme="BMES") == spans(labels) == spans(renamed)
 
 
+@steady
 @given(labels_of("BIES"))
 def test_spans_are_in_order_and_do_not_overlap(labels: list[str]) -> None:
     edges = [edge for span in spans(labels) for edge in (span.start, span.end)]

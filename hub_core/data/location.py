@@ -9,10 +9,13 @@ import shutil
 import tarfile
 import tempfile
 import zlib
+from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
 from hub_core.errors import InstallError, IntegrityError, NotFoundError, SourceError
-from hub_core.paths import atomic_folder, data_home, hub_home, sha256_file
+from hub_core.paths import atomic_folder, data_home, hub_home
+from hub_core.sources import fetch
+from hub_core.spec import safe_relative
 
 #: An archive of text that unpacks to more than this is refused (a small one can unpack to terabytes).
 MAX_UNPACKED_BYTES = 8 * 2**30
@@ -53,12 +56,9 @@ def download(url: str, folder: Path) -> None:
 
     The archive's address, size and sha256 are written into the folder as ``source.json``.
     """
-    from hub_core.sources import fetch
-
     with tempfile.TemporaryDirectory(prefix="hub-data-") as temporary:
         archive = Path(temporary) / "archive.tar.gz"
-        fetch(url, archive)
-        receipt = {"url": url, "size": archive.stat().st_size, "sha256": sha256_file(archive)}
+        receipt = asdict(fetch(url, archive, what=folder.name))
         with atomic_folder(folder) as staged:
             unpack(archive, staged, name=url)
             (staged / "source.json").write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
@@ -90,11 +90,11 @@ def unpack(archive: Path, folder: Path, *, name: str | None = None) -> None:
 
 def _safe_path(member: tarfile.TarInfo, archive: str) -> PurePosixPath:
     """Where an entry belongs, below the folder; links, devices and ways out of it are refused."""
-    path = PurePosixPath(member.name)
+    path = PurePosixPath(member.name)  # leaves out a leading "./"
     if not member.isfile():
         raise IntegrityError(f"{archive}: {member.name!r} is not a regular file")
-    if not path.parts or path.is_absolute() or ".." in path.parts or any(c in member.name for c in "\\:"):
-        raise IntegrityError(f"{archive}: {member.name!r} would not stay in the folder")
+    if not safe_relative(str(path)):
+        raise IntegrityError(f"{archive}: {member.name!r} would not stay in the folder on every system")
     return path
 
 

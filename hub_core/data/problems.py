@@ -38,3 +38,12 @@ def shortened(text: str, limit: int = 40) -> str:
     'OOOOO…'
     """
     return text if len(text) <= limit else text[:limit] + "…"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "column"), counted(0, "column")
+    ('1 column', '0 columns')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"

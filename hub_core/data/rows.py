@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, overload
 
-from hub_core.data.problems import Problems, shortened
+from hub_core.data.problems import Problems, counted, shortened
 from hub_core.data.tables import Row, read_table
 from hub_core.errors import NotFoundError, unknown
 from hub_core.tasks.token_cls import join_units
@@ -116,8 +116,7 @@ def _labelled_units(row: Row, reading: RowReading, pool: dict[str, str]) -> Exam
     if labels is not None:
         labels = _strings(labels.split(reading.split_char) if isinstance(labels, str) else labels, "labels")
         if len(labels) != len(units):
-            what = "characters" if all(len(unit) == 1 for unit in units) else "units"
-            raise _BadRowError((0, f"{len(units)} {what}, but {len(labels)} labels"))
+            raise _BadRowError((0, _unequal(units, labels, reading.split_char)))
         labels = _known(labels, row, reading, pool)
     text = "".join(units)
     if len(text) != len(units):  # words, not characters
@@ -171,10 +170,17 @@ def _strings(value: Any, column: str) -> tuple[str, ...]:
     """A list of strings, or the characters of one."""
     if not isinstance(value, str | list | tuple):
         raise _BadRowError((0, f"{column} must be a list of strings, not {shortened(repr(value))}"))
-    for at, item in enumerate(value):
-        if not isinstance(item, str):
-            raise _BadRowError((at, f"{column} must be strings, not {shortened(repr(item))} (number {at + 1})"))
+    if not set(map(type, value)) <= {str}:
+        at, item = next((at, item) for at, item in enumerate(value) if type(item) is not str)
+        raise _BadRowError((at, f"{column} must be strings, not {shortened(repr(item))} (number {at + 1})"))
     return tuple(value)
+
+
+def _unequal(units: Sequence[str], labels: Sequence[str], split_char: str) -> str:
+    """The wording; a text that is one unit was most likely joined by something else."""
+    what = "character" if all(len(unit) == 1 for unit in units) else "unit"
+    hint = f" (what joins units here is {split_char!r})" if len(units) == 1 and what == "unit" else ""
+    return f"{counted(len(units), what)}{hint}, but {counted(len(labels), 'label')}"
 
 
 def _known(labels: tuple[str, ...], row: Row, reading: RowReading, pool: dict[str, str]) -> tuple[str, ...]:

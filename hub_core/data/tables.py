@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hub_core.data.lines import PACKED, Line, read_lines
-from hub_core.data.problems import Problems, shortened
+from hub_core.data.problems import Problems, counted, shortened
 from hub_core.errors import NotFoundError, SettingsError, unknown
 from hub_core.plugins import catalog
 
@@ -187,8 +187,8 @@ class _Delimited:
             if len(fields) == len(names):
                 yield Row(dict(zip(names, fields, strict=True)), str(self.path), line, header=1)
             else:
-                found = f"{len(fields)} column{'s' if len(fields) > 1 else ''}"
-                problems.add(f"{self.path}:{line}", f"{found}, expected {len(names)} ({', '.join(names)})")
+                expected = f"expected {len(names)} ({', '.join(names)})"
+                problems.add(f"{self.path}:{line}", f"{counted(len(fields), 'column')}, {expected}")
         if not count:
             problems.add(f"{self.path}:{first[0] + 1}", "no rows after the header")
 
@@ -323,7 +323,7 @@ def _sentence(path: Path, lines: Sequence[Line], width: int, problems: Problems)
         fields = _conll_fields(line)
         fault = None
         if len(fields) != width:
-            fault = f"{len(fields)} column{'s' if len(fields) > 1 else ''}, expected {width} (token first, label last)"
+            fault = f"{counted(len(fields), 'column')}, expected {width} (token first, label last)"
         elif "\x02" in line.text:
             fault = "holds U+0002, which joins the characters of a row in a .tsv file; this is read as CoNLL"
         if fault and line.readable:

@@ -76,9 +76,13 @@ class Predictor:
             position += len(windows)
 
     def checked_length(self, max_seq_len: int | None) -> int:
-        """The row length to use: what was asked, else 128, and never more than the network takes."""
+        """The row length to use: what is asked, else what the task was trained with, else 128.
+
+        Raises SettingsError where more is asked than the network takes.
+        """
         if max_seq_len is None:
-            return 128 if self.max_length is None else min(128, self.max_length)
+            usual: int = self.task.options["max_seq_len"] or 128
+            return usual if self.max_length is None else min(usual, self.max_length)
         if max_seq_len < 1:
             raise SettingsError(f"max_seq_len must be at least 1, not {max_seq_len}")
         if self.max_length is not None and max_seq_len > self.max_length:

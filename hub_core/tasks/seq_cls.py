@@ -12,6 +12,7 @@ from hub_core.metrics import accuracy, classification_f1
 from hub_core.tasks.arrays import input_arrays, softmax
 from hub_core.tasks.task import Task
 from hub_core.tasks.types import Array, Batch, ClassPrediction, Example, Features, Prediction
+from hub_core.text.encoding import truncate
 from hub_core.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -45,9 +46,8 @@ class SeqCls(Task):
         room = max_seq_len - tokenizer.specials_count(pair=second is not None)
         if room < 1:
             raise SettingsError(f"max_seq_len={max_seq_len} leaves no room for text beside the special tokens")
-        kept = _longest_first(len(first), len(second or ()), room)
-        truncated = sum(kept) < len(first) + len(second or ())
-        ids, types = tokenizer.with_specials(first[: kept[0]], None if second is None else second[: kept[1]])
+        truncated = len(first) + len(second or ()) > room
+        ids, types = tokenizer.with_specials(*truncate(first, second, room, "longest_first"))
         target = None if example.label is None else self.target(str(example.label))
         return [Features(input_arrays(tokenizer, ids, types), target, example.key, meta=truncated)]
 
@@ -101,13 +101,3 @@ def _class_prediction(prediction: Prediction) -> ClassPrediction:
     if not isinstance(prediction, ClassPrediction):
         raise TypeError(f"expected a ClassPrediction, not {type(prediction).__name__}")
     return prediction
-
-
-def _longest_first(first: int, second: int, room: int) -> tuple[int, int]:
-    """How many tokens of each text stay: the longer one is cut until both fit (as `transformers`' longest_first)."""
-    for _ in range(first + second - room):
-        if first > second:
-            first -= 1
-        else:
-            second -= 1
-    return first, second

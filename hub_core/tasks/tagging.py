@@ -47,10 +47,12 @@ def spans(labels: Sequence[str], *, scheme: str | None = None, suffix: bool = Fa
     >>> spans(["B-PER", "I-PER", "O", "I-LOC"])
     [Span(label='PER', start=0, end=2), Span(label='LOC', start=3, end=4)]
     """
+    _letters(scheme)
     found = []
     start, kind, last = 0, "", OUTSIDE  # `last` is the letter before, OUTSIDE as soon as its span has ended
     for index, label in enumerate(labels):
-        letter, of = parse_label(label, scheme, suffix)
+        # most labels are O, and a look into the cache costs more than a comparison
+        letter, of = (OUTSIDE, UNTYPED) if label == OUTSIDE else parse_label(label, scheme, suffix)
         if last != OUTSIDE and (letter in "OBS" or last in "ES" or of != kind):
             found.append(Span(kind, start, index))
             last = OUTSIDE
@@ -69,12 +71,11 @@ def parse_label(label: str, scheme: str | None = None, suffix: bool = False) -> 
     >>> parse_label("B-PER"), parse_label("PER-E", suffix=True), parse_label("PER")
     (('B', 'PER'), ('E', 'PER'), ('I', 'PER'))
     """
-    if scheme is not None and scheme not in SCHEMES:
-        raise NotFoundError(unknown("tagging scheme", scheme, SCHEMES))
+    letters = _letters(scheme)
     if label == OUTSIDE:
         return OUTSIDE, UNTYPED
     letter, kind = _split(label, suffix)
-    if letter and letter in (_LETTERS if scheme is None else SCHEMES[scheme]):
+    if letter and letter in letters:
         return ("I" if letter == "M" else letter), kind or UNTYPED
     if not label or scheme not in (None, "IO"):
         forms = [f"X-{one}" if suffix else f"{one}-X" for one in SCHEMES[scheme or "IO"]]
@@ -99,6 +100,13 @@ def detect_scheme(labels: Iterable[str], *, suffix: bool = False) -> str:
         if used <= set(SCHEMES[scheme]):
             return scheme
     raise LabelError(f"labels mix the letters {', '.join(sorted(used))}, which no scheme of {', '.join(SCHEMES)} has")
+
+
+def _letters(scheme: str | None) -> str:
+    """The letters of a scheme, all of them for None. Raises NotFoundError for an unknown one."""
+    if scheme is not None and scheme not in SCHEMES:
+        raise NotFoundError(unknown("tagging scheme", scheme, SCHEMES))
+    return _LETTERS if scheme is None else SCHEMES[scheme]
 
 
 def _split(label: str, suffix: bool) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from hub_core.errors import LabelError, SettingsError, unknown
 from hub_core.spec import HeadSpec
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 class Task(ABC):
     """A task with its labels. `label` is a string, `target` its id: the index in `labels`.
 
-    `options` are the task's own, kept in the manifest's head: see `option_defaults`.
+    `options` are kept in the manifest's head: `max_seq_len` (the row length it was trained with, and predicts with
+    unless told otherwise), and the task's own, see `option_defaults`.
     """
 
     name: ClassVar[str]
     #: The class of `transformers` whose head this task uses: ``AutoModelFor<auto_class>``.
     auto_class: ClassVar[str]
-    option_defaults: ClassVar[Mapping[str, Any]] = {}
+    option_defaults: ClassVar[Mapping[str, Any]] = {"max_seq_len": None}
     #: The key of `metrics` by which models are compared; larger is better.
     main_metric: ClassVar[str]
 
@@ -45,6 +46,10 @@ class Task(ABC):
         """This task as a row of the manifest; options at their default are left out."""
         changed = {k: v for k, v in self.options.items() if v != self.option_defaults[k]}
         return HeadSpec(self.name, self.labels, options=changed)
+
+    def with_options(self, **options: Any) -> Self:
+        """The same task and labels with some options changed."""
+        return type(self)(self.labels, {**self.options, **options})
 
     def target(self, label: str) -> int:
         """The id of a label. Raises LabelError with near matches."""

@@ -48,7 +48,12 @@ class TokenCls(Task):
     name: ClassVar[str] = "token-cls"
     auto_class: ClassVar[str] = "TokenClassification"
     main_metric: ClassVar[str] = "f1"
-    option_defaults: ClassVar[Mapping[str, Any]] = {"label_on": "first", "suffix": False, "scheme": None}
+    option_defaults: ClassVar[Mapping[str, Any]] = {
+        **Task.option_defaults,
+        "label_on": "first",
+        "suffix": False,
+        "scheme": None,
+    }
 
     def __init__(self, labels: Sequence[str], options: Mapping[str, Any] | None = None) -> None:
         super().__init__(labels, options)
@@ -217,8 +222,9 @@ def _windows(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int, tupl
         bounds.append((first, last))
         if last == count:
             break
-        step, overlap = last, 0
-        while step > first + 1 and overlap + lengths[step - 1] <= room // 3:
+        # The next window must hold at least one new unit beside the overlap.
+        step, overlap, most = last, 0, min(room // 3, room - lengths[last])
+        while step > first + 1 and overlap + lengths[step - 1] <= most:
             step -= 1
             overlap += lengths[step]
         first = step

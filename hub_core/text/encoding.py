@@ -138,9 +138,7 @@ def as_arrays(columns: Mapping[str, list[list[int]]], kind: str) -> dict[str, An
     """Columns of equally long rows as int64 arrays of shape ``(rows, length)``, numpy's or torch's."""
     widths = {len(row) for rows in columns.values() for row in rows}
     if len(widths) > 1:
-        raise SettingsError(
-            f"rows of {min(widths)} to {max(widths)} tokens do not make an array; ask for padding=True"
-        )
+        raise SettingsError(f"rows of {min(widths)} to {max(widths)} tokens do not make an array; ask for padding=True")
     width = widths.pop() if widths else 0
     arrays = {name: np.array(rows, dtype=np.int64).reshape(len(rows), width) for name, rows in columns.items()}
     if kind == "np":

@@ -93,11 +93,10 @@ class FastTokenizer(Tokenizer):
 
     def to_transformers(self) -> PreTrainedTokenizerBase:
         """The same tokenizer as a `transformers.PreTrainedTokenizerFast`: identical ids, special tokens and inputs."""
-        from transformers import PreTrainedTokenizerFast
+        import transformers
 
-        made: PreTrainedTokenizerBase = PreTrainedTokenizerFast(
-            tokenizer_object=self._backend, **self._transformers_settings()
-        )
+        make: Any = transformers.PreTrainedTokenizerFast  # its constructor has no types
+        made: PreTrainedTokenizerBase = make(tokenizer_object=self._backend, **self._transformers_settings())
         return made
 
     def _transformers_settings(self) -> dict[str, Any]:
@@ -111,13 +110,13 @@ def bert_template(backend: tokenizers.Tokenizer, specials: Mapping[str, str]) ->
     """Let the backend add ``[CLS] A [SEP]`` and ``[CLS] A [SEP] B [SEP]``, as far as its vocabulary has the tokens."""
     from tokenizers import processors
 
-    ids = [(token, backend.token_to_id(token)) for token in (specials["cls_token"], specials["sep_token"])]
-    start, end = (token if token_id is not None else "" for token, token_id in ids)
-    single = f"{start and start + ':0'} $A:0 {end and end + ':0'}"
+    found = {token: backend.token_to_id(token) for token in (specials["cls_token"], specials["sep_token"])}
+    start, end = ([token] if found[token] is not None else [] for token in found)
+    single = [f"{part}:0" for part in (*start, "$A", *end)]
     backend.post_processor = processors.TemplateProcessing(
-        single=single.strip(),
-        pair=f"{single} $B:1 {end and end + ':1'}".strip(),
-        special_tokens=[(token, token_id) for token, token_id in ids if token_id is not None],
+        single=single,
+        pair=[*single, *(f"{part}:1" for part in ("$B", *end))],
+        special_tokens=[(token, token_id) for token, token_id in found.items() if token_id is not None],
     )
 
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from hub_core.errors import SettingsError, unknown
@@ -28,8 +29,8 @@ class Tokenizer(ABC):
     padding. Special ids are None where the vocabulary has no such token (the word-level ones have no ``[CLS]``).
     Thread-safe: nothing changes after construction except caches.
 
-    A subclass states `type`, the files it is built from and its options, implements the abstract methods, and sets
-    `pad_id`, `unk_id` and whichever of the other ids it has.
+    A subclass states `type`, the files it is built from and its options, implements `from_files` (or `from_folder`)
+    and the abstract methods, and sets `pad_id`, `unk_id` and whichever of the other ids it has.
     """
 
     #: The key under which the tokenizer is registered, and `type` in the manifest.
@@ -45,6 +46,9 @@ class Tokenizer(ABC):
     #: Names of the arrays that the network gets, in order.
     input_names: tuple[str, ...] = ("input_ids", "token_type_ids", "attention_mask")
 
+    #: All options with their values, defaults included.
+    options: Mapping[str, Any] = MappingProxyType({})
+
     pad_id: int
     unk_id: int
     cls_id: int | None = None
@@ -52,9 +56,7 @@ class Tokenizer(ABC):
     mask_id: int | None = None
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
-        #: All options with their values, defaults included.
         self.options = self.read_options(options or {})
-        self._units: dict[str, tuple[int, ...]] = {}
 
     @classmethod
     def from_folder(cls, folder: Path, options: Mapping[str, Any]) -> Self:
@@ -67,9 +69,9 @@ class Tokenizer(ABC):
         return cls.from_files(files, {key: value for key, value in options.items() if key not in (*roles, "type")})
 
     @classmethod
-    @abstractmethod
-    def from_files(cls, files: Mapping[str, Path], options: Mapping[str, Any]) -> Self:
+    def from_files(cls, files: Mapping[str, Path], options: Mapping[str, Any]) -> Self:  # noqa: ARG003
         """Build from files by role (the keys of `file_names`), wherever they are, and options."""
+        raise SettingsError(f"tokenizer type {cls.type!r} is read from a whole folder, not from single files")
 
     @classmethod
     def read_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,8 +204,8 @@ class Tokenizer(ABC):
     @overload
     def convert_tokens_to_ids(self, tokens: str) -> int: ...
     @overload
-    def convert_tokens_to_ids(self, tokens: Sequence[str]) -> list[int]: ...
-    def convert_tokens_to_ids(self, tokens: str | Sequence[str]) -> int | list[int]:
+    def convert_tokens_to_ids(self, tokens: list[str]) -> list[int]: ...
+    def convert_tokens_to_ids(self, tokens: str | list[str]) -> int | list[int]:
         """The id of a token, or of each; `unk_id` for what the vocabulary does not have."""
         if isinstance(tokens, str):
             return self._ids.get(tokens, self.unk_id)
@@ -218,12 +220,12 @@ class Tokenizer(ABC):
         try:
             return [self._tokens[int(i)] for i in ids] if isinstance(ids, Iterable) else self._tokens[int(ids)]
         except KeyError as error:
-            raise SettingsError(f"there is no token {error}: the vocabulary has {len(self)} tokens") from error
+            raise SettingsError(f"no token has id {error}: ids go from 0 to {len(self) - 1}") from error
 
-    @property
+    @cached_property
     def vocab_size(self) -> int:
-        """The number of tokens, special ones included."""
-        return len(self._ids)
+        """How many rows the network's embedding needs: one more than the largest id, special tokens included."""
+        return max(self._ids.values()) + 1
 
     def __len__(self) -> int:
         return self.vocab_size
@@ -231,7 +233,7 @@ class Tokenizer(ABC):
     @property
     def max_length(self) -> int | None:
         """The longest row that the network takes, in tokens; None where the manifest does not state it."""
-        length: int | None = self.options["max_length"]
+        length: int | None = self.options.get("max_length")
         return length
 
     @property
@@ -264,6 +266,11 @@ class Tokenizer(ABC):
     def mask_token(self) -> str | None:
         """The token for a masked place, or None."""
         return None if self.mask_id is None else self._tokens[self.mask_id]
+
+    @cached_property
+    def _units(self) -> dict[str, tuple[int, ...]]:
+        """What `encode_unit` remembers."""
+        return {}
 
     @cached_property
     def _ids(self) -> dict[str, int]:

@@ -51,8 +51,10 @@ def read_lines(path: Path, *, what: str) -> list[str]:
 def read_vocabulary(path: Path, *, required: Sequence[str] = ("[PAD]", "[UNK]")) -> dict[str, int]:
     """Token to id from a file with one token per line, or with ``token<TAB>id`` per line (ERNIE's form).
 
-    Raises DataError with file:line for a token that stands twice, an empty line, or a stated id that is not the
-    line's index; and where one of the `required` tokens is missing.
+    Where ids are stated a token may stand twice, and the later line counts (ERNIE 3.0's vocabulary has ``$`` twice).
+
+    Raises DataError with file:line for a token that stands twice without a stated id, an empty line, or a stated id
+    that is not the line's index; and where one of the `required` tokens is missing.
     """
     lines = read_lines(path, what="vocabulary")
     numbered = bool(lines) and _stated_id(lines[0]) is not None
@@ -64,18 +66,32 @@ def read_vocabulary(path: Path, *, required: Sequence[str] = ("[PAD]", "[UNK]"))
             problems.append(f"{path}:{index + 1}: {line!r} should end in a tab and the line's index {index}")
         elif not token:
             problems.append(f"{path}:{index + 1}: an empty line; every line must hold a token")
-        elif token in vocabulary:
-            first = vocabulary[token] + 1
-            problems.append(f"{path}:{index + 1}: token {token!r} stands in line {first} already; ids would be shifted")
-        vocabulary.setdefault(token, index)
+        elif token in vocabulary and not numbered:
+            problems.append(
+                f"{path}:{index + 1}: token {token!r} stands in line {vocabulary[token] + 1} already, which may have "
+                "shifted ids; state them (token, tab, id) if this is meant"
+            )
+        vocabulary[token] = index
     problems += [f"{path}: the token {token} is missing" for token in required if token not in vocabulary]
     _refuse(problems)
     return vocabulary
 
 
-def vocabulary_bytes(tokens: Iterable[str]) -> bytes:
-    """The content of a vocabulary file: one token per line in the order of ids."""
-    return "".join(f"{token}\n" for token in tokens).encode("utf-8")
+def vocabulary_bytes(vocabulary: Mapping[str, int]) -> bytes:
+    """The content of a vocabulary file that `read_vocabulary` reads back: one token per line in the order of ids.
+
+    Where an id has no token, ids are stated; its line names the last token, whose own line comes later and counts.
+    """
+    tokens = {index: token for token, index in vocabulary.items()}
+    last = max(tokens, default=-1)
+    if len(tokens) == last + 1:
+        return lines_bytes(tokens[index] for index in range(last + 1))
+    return lines_bytes(f"{tokens.get(index, tokens[last])}\t{index}" for index in range(last + 1))
+
+
+def lines_bytes(lines: Iterable[str]) -> bytes:
+    """Lines as UTF-8, each ended by a line feed."""
+    return "".join(f"{line}\n" for line in lines).encode("utf-8")
 
 
 def _stated_id(line: str) -> int | None:

@@ -40,7 +40,8 @@ class WordPieceTokenizer(FastTokenizer):
     def from_files(cls, files: Mapping[str, Path], options: Mapping[str, Any]) -> Self:
         """Build from ``files["vocab"]``. Raises DataError with file:line for an unusable vocabulary."""
         vocabulary = read_vocabulary(files["vocab"])
-        return cls(*_parts(vocabulary, cls.read_options(options)), files=_vocabulary_file(vocabulary))
+        parts = _parts(vocabulary, cls.read_options(options))
+        return cls(*parts, files={cls.file_names["vocab"]: vocabulary_bytes(vocabulary)})
 
 
 class ErnieTokenizer(FastTokenizer):
@@ -58,7 +59,8 @@ class ErnieTokenizer(FastTokenizer):
     def from_files(cls, files: Mapping[str, Path], options: Mapping[str, Any]) -> Self:
         """Build from ``files["vocab"]``. Raises DataError with file:line for an unusable vocabulary."""
         vocabulary = read_vocabulary(files["vocab"])
-        return cls(*_parts(vocabulary, cls.read_options(options)), files=_vocabulary_file(vocabulary))
+        parts = _parts(vocabulary, cls.read_options(options))
+        return cls(*parts, files={cls.file_names["vocab"]: vocabulary_bytes(vocabulary)})
 
 
 def _parts(
@@ -80,7 +82,3 @@ def _parts(
     backend.decoder = decoders.WordPiece(prefix="##")
     bert_template(backend, BERT_SPECIALS)
     return backend, BERT_SPECIALS, options
-
-
-def _vocabulary_file(vocabulary: Mapping[str, int]) -> dict[str, bytes]:
-    return {_FILES["vocab"]: vocabulary_bytes(vocabulary)}

@@ -17,6 +17,7 @@ class Checkpoints:
     """The layout of a ``checkpoint_dir``."""
 
     folder: Path
+    dtype: str = "float32"
 
     @property
     def state(self) -> Path:
@@ -44,11 +45,11 @@ class Checkpoints:
 
     def save_best(self, module: TorchModule, metrics: Mapping[str, float]) -> None:
         """Replace ``best_model/``."""
-        module.save(self.best, metrics=metrics)
+        module.save(self.best, dtype=self.dtype, metrics=metrics)
 
     def save_epoch(self, module: TorchModule, epoch: int, metrics: Mapping[str, float], *, keep: int) -> None:
         """Write ``epoch_N/`` and drop all but the newest `keep` of its kind (0: keep all)."""
-        module.save(self.folder / f"epoch_{epoch}", metrics=metrics)
+        module.save(self.folder / f"epoch_{epoch}", dtype=self.dtype, metrics=metrics)
         found = [path for path in self.folder.iterdir() if re.fullmatch(r"epoch_\d+", path.name)]
         found.sort(key=lambda path: int(path.name.removeprefix("epoch_")))
         for old in found[:-keep] if keep else []:

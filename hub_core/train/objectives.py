@@ -43,7 +43,7 @@ class Objective(nn.Module, ABC):
     def weight(self, module: TorchModule, batch: Batch) -> float:
         """How much the loss of this batch (of numpy arrays) adds up: rows, or labelled tokens."""
 
-    def start_epoch(self, module: TorchModule, epoch: int) -> None:  # noqa: B027  (a hook that few need)
+    def start_epoch(self, module: TorchModule, epoch: int) -> None:
         """Called before every epoch (counted from 0)."""
 
 

@@ -40,6 +40,7 @@ class TrainSettings:
     ema: float = _setting(0.0, "decay of a moving average of the weights, evaluated and saved in their place; 0: none")
     evaluate_every: int = _setting(1, "epochs between evaluations (the last epoch is always evaluated)")
     metric: str | None = _setting(None, "metric that picks the best model (default: the task's own); larger is better")
+    save_dtype: Literal["float32", "float16", "bfloat16"] = _setting("float32", "how checkpoints store the weights")
     keep_epochs: int = _setting(3, "how many epoch_N folders to keep; 0: all")
     state_steps: int = _setting(0, "optimizer steps between resumable states; 0: at the end of every epoch")
     resume: Literal["auto", "never"] = _setting("auto", "continue an interrupted run in checkpoint_dir, or start anew")

@@ -18,6 +18,7 @@ from hub_core.errors import DataError, NonFiniteLossError, SettingsError
 from hub_core.infer.answers import warn_truncated
 from hub_core.tasks.types import Batch, Example, Features
 from hub_core.torch_module import TorchModule, pick_device
+from hub_core.train.average import WeightAverage
 from hub_core.train.batches import Plan, StepStream, encode_all, to_torch
 from hub_core.train.checkpoints import Checkpoints
 from hub_core.train.interrupts import Interrupts
@@ -79,7 +80,8 @@ class Trainer:
         self.objective = objective or Supervised(model)
         self.optimizer = optimizer or adamw(model, learning_rate=5e-5)
         self._accelerator = Accelerator(cpu=not use_gpu)
-        self.checkpoints = Checkpoints(Path(checkpoint_dir or time.strftime("ckpt_%Y%m%d_%H%M%S")))
+        folder = Path(checkpoint_dir or time.strftime("ckpt_%Y%m%d_%H%M%S"))
+        self.checkpoints = Checkpoints(folder, self.settings.save_dtype)
         self._use_tensorboard = use_vdl
         self._is_better = compare_metrics or self._larger
         self._add_objective_parameters()
@@ -108,6 +110,8 @@ class Trainer:
         features = [window for windows in self._encode(train_dataset) for window in windows]
         if not features:
             raise DataError(["the training data has no rows"])
+        # The checkpoints remember the row length, so that predicting needs no reminder.
+        self.model.task = self._task().with_options(max_seq_len=self._checked_length(train_dataset))
         plan = Plan(
             [row.length for row in features],
             batch_size,
@@ -142,7 +146,7 @@ class Trainer:
         return {"metrics": task.metrics(examples, predictions)}
 
     def _encode(self, dataset: Iterable[Example]) -> list[list[Features]]:
-        length = self.model.predictor().checked_length(self._row_length(dataset))
+        length = self._checked_length(dataset)
         examples = list(dataset)
         if any(example.label is None for example in examples):
             raise DataError(["the training data has rows without labels"])
@@ -150,6 +154,9 @@ class Trainer:
 
     def _row_length(self, dataset: Any) -> int | None:
         return self.settings.max_seq_len or getattr(dataset, "max_seq_len", None)
+
+    def _checked_length(self, dataset: Any) -> int:
+        return self.model.predictor().checked_length(self._row_length(dataset))
 
     def _task(self) -> Any:
         return self.model.predictor().task
@@ -177,14 +184,14 @@ class Trainer:
 
     def _description(self, dataset: Any, plan: Plan, epochs: int) -> dict[str, Any]:
         """What makes this run this run: a state continues only under an equal description."""
-        ignored = ("resume", "keep_epochs", "evaluate_every", "metric", "state_steps", "max_seq_len")
+        ignored = ("resume", "save_dtype", "keep_epochs", "evaluate_every", "metric", "state_steps", "max_seq_len")
         settings = {k: v for k, v in self.settings.to_json().items() if k not in ignored}
         groups = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
         return {
             "module": self.model.spec.title,
             "labels": list(self.model.labels),
             "data": dataset.fingerprint() if hasattr(dataset, "fingerprint") else fingerprint(dataset),
-            "max_seq_len": self.model.predictor().checked_length(self._row_length(dataset)),
+            "max_seq_len": self._checked_length(dataset),
             "epochs": epochs,
             "batch_size": plan.batch_size,
             "processes": plan.processes,
@@ -224,6 +231,7 @@ class _Run:
         self.base_rates = [float(group["lr"]) for group in trainer.optimizer.param_groups]
         self.progress = Progress()
         self.scaler = torch.amp.GradScaler(self.accelerator.device.type, enabled=self.settings.precision == "fp16")
+        self.average: WeightAverage | None = None
         self.losses: list[torch.Tensor] = []
 
     def go(
@@ -234,6 +242,8 @@ class _Run:
         self.model.to(self.accelerator.device)
         self.objective.to(self.accelerator.device)
         torch.manual_seed(self.settings.seed + self.accelerator.process_index)
+        if self.settings.ema:
+            self.average = WeightAverage(self.model, self.settings.ema)
         self._continue()
         self.prepared = self._prepare(self.model)
         self.reporter = Reporter(
@@ -252,6 +262,8 @@ class _Run:
                     self._end_epoch(eval_dataset, batch_size)
             finally:
                 self.model.eval()
+        if self.average is not None:
+            self.average.apply()
         return TrainResult(self.progress.global_step, self.progress.best, tuple(self.progress.history))
 
     def _continue(self) -> None:
@@ -268,6 +280,8 @@ class _Run:
         self.objective.load_state_dict(saved.tensors["objective"])
         self.optimizer.load_state_dict(saved.tensors["optimizer"])
         self.scaler.load_state_dict(saved.tensors["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(saved.tensors["average"])
         restore_random_state(saved.tensors["random"][self.accelerator.process_index])
 
     def _prepare(self, module: TorchModule) -> Any:
@@ -309,6 +323,8 @@ class _Run:
         loss = torch.zeros((), device=self.accelerator.device)
         for index, batch in enumerate(batches):
             loss += self._backward(batch, weight, last=index == len(batches) - 1)
+        progress.step += 1
+        progress.global_step += 1
         self.losses.append(self._summed(loss))
         if self.accelerator.device.type == "cpu":  # on a GPU a look at every step would make it wait
             self._verified_losses()
@@ -318,8 +334,8 @@ class _Run:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        progress.step += 1
-        progress.global_step += 1
+        if self.average is not None:
+            self.average.update(self.progress.global_step)
         if progress.global_step % self.log_interval == 0 or progress.global_step == self.total_steps:
             self._log(norm)
         self.reporter.advance()
@@ -388,20 +404,26 @@ class _Run:
         self._verified_losses()
         epoch = self.progress.epoch + 1
         last = epoch == self.epochs
-        metrics: Metrics | None = None
-        if eval_dataset is not None and (last or epoch % self.settings.evaluate_every == 0):
-            metrics = self.trainer.evaluate(eval_dataset, batch_size=batch_size)["metrics"]
-            self.progress.history.append({"step": float(self.progress.global_step), "epoch": float(epoch), **metrics})
-            self.reporter.evaluated(metrics, epoch=epoch, step=self.progress.global_step)
-            best = self.progress.best
-            if best is None or self.trainer._is_better(best, metrics):
-                self.progress.best = metrics
-                if self.accelerator.is_main_process:
-                    self.checkpoints.save_best(self.model, metrics)
-        if self.accelerator.is_main_process and (last or epoch % self.save_interval == 0):
-            self.checkpoints.save_epoch(self.model, epoch, metrics or {}, keep=self.settings.keep_epochs)
+        with self.average.applied() if self.average else nullcontext():
+            metrics: Metrics = {}
+            if eval_dataset is not None and (last or epoch % self.settings.evaluate_every == 0):
+                metrics = self._evaluate(eval_dataset, batch_size, epoch)
+            if self.accelerator.is_main_process and (last or epoch % self.save_interval == 0):
+                self.checkpoints.save_epoch(self.model, epoch, metrics, keep=self.settings.keep_epochs)
         self.progress.epoch, self.progress.step = epoch, 0
         self._save_state()
+
+    def _evaluate(self, eval_dataset: Sequence[Example], batch_size: int, epoch: int) -> Metrics:
+        """Measure, report, and save the module where it is better than the best so far."""
+        progress = self.progress
+        metrics = self.trainer.evaluate(eval_dataset, batch_size=batch_size)["metrics"]
+        progress.history.append({"step": float(progress.global_step), "epoch": float(epoch), **metrics})
+        self.reporter.evaluated(metrics, epoch=epoch, step=progress.global_step)
+        if progress.best is None or self.trainer._is_better(progress.best, metrics):
+            progress.best = metrics
+            if self.accelerator.is_main_process:
+                self.checkpoints.save_best(self.model, metrics)
+        return metrics
 
     def _save_state(self) -> None:
         """Save what a later call needs to go on from here; every process's generators included."""
@@ -412,6 +434,7 @@ class _Run:
                 "objective": self.objective.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "scaler": self.scaler.state_dict(),
+                "average": self.average.state_dict() if self.average else {},
                 "random": [state for (state,) in states],
             }
             save_state(self.checkpoints.state, self.progress, self.description, tensors)

@@ -1,0 +1,33 @@
+"""Texts without labels: what is handed to a module to be answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hub_core.data.lines import read_lines
+from hub_core.data.problems import Problems
+from hub_core.data.rows import RowReading, read_examples
+from hub_core.data.tables import table_format
+from hub_core.tasks.types import Example
+
+
+def read_texts(path: str | Path, *, task: str) -> list[Example]:
+    """The rows of a table (columns as in `read_examples`, labels passed over), or a text per line of any other file.
+
+    Blank lines of a text file are passed over. Raises DataError with every problem of the file, and where it has no
+    text at all.
+    """
+    if table_format(path) is not None:
+        return read_examples(path, RowReading(task, labelled=False))
+    problems = Problems()
+    file = Path(path)
+    examples = []
+    for line in read_lines(file, problems):
+        text = line.text.strip()
+        if text:
+            units = tuple(text) if task == "token-cls" else None
+            examples.append(Example(text, units=units, key=f"{file.name}:{line.number}"))
+    if not examples:
+        problems.add(f"{file.name}:1", "the file has no text")
+    problems.raise_if_any()
+    return examples

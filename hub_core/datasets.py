@@ -1,0 +1,313 @@
+"""Data sets: public ones by name, and a user's own files. Each is a sequence of examples with its labels.
+
+    hub.datasets.MSRA_NER(model.get_tokenizer(), max_seq_len=128, mode="train")
+    hub.datasets.folder_dataset("reviews", task="seq-cls", mode="dev")  # reviews/dev.csv
+    hub.datasets.Dataset.from_rows([("房间很干净", "positive")], task="seq-cls")
+
+Rows are kept as text: tokenizing belongs to training, which knows lengths and pads by the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hub_core.data.dataset import DataFile, Dataset, labels_of, renamed_labels
+from hub_core.data.folder import LABELS_FILE, canonical_mode, find_split, read_labels
+from hub_core.data.location import locate
+from hub_core.data.rows import RowReading, read_examples
+from hub_core.data.tables import table_format
+from hub_core.errors import LabelError, NotFoundError, SettingsError, unknown
+from hub_core.tasks.tagging import OUTSIDE
+from hub_core.tasks.types import IGNORE, Example
+
+if TYPE_CHECKING:
+    from hub_core.text.tokenizer import Tokenizer
+
+__all__ = [
+    "MSRA_NER",
+    "ChnSentiCorp",
+    "DataFile",
+    "Dataset",
+    "SeqLabelingDataset",
+    "TextClassificationDataset",
+    "folder_dataset",
+    "labels_of",
+]
+
+
+class TextClassificationDataset(Dataset):
+    """A user's own file for classification of texts or pairs; PaddleHub's class of this name.
+
+    - `base_path`: the folder; `data_file`: the file in it, by default the one that is called `mode`
+      (``train.tsv``, ``train.csv``, ...). A suffix that names no format means TSV, as in PaddleHub.
+    - A TSV or CSV file has the columns ``label, text_a``, or else `columns` (such as ``label, text_a, text_b``).
+      With ``is_file_with_header=True`` its first line names them, in any order: ``text_a`` or ``text``, ``text_b``
+      or ``text_pair``, and ``label``.
+    - The labels, in target order, are `label_list`, or the lines of `label_file`, or the class attribute
+      `label_list` of a subclass, or those found in a train file (`labels_of`).
+    - `rename_labels` gives them other names than the file does: ``{"0": "negative", "1": "positive"}``.
+
+    Raises NotFoundError (folder, file, mode), LabelError (labels), DataError (rows, ``file:line`` each).
+    """
+
+    task = "seq-cls"
+
+    def __init__(
+        self,
+        base_path: str | Path,
+        tokenizer: Tokenizer | None = None,
+        max_seq_len: int = 128,
+        mode: str = "train",
+        data_file: str | None = None,
+        label_file: str | None = None,
+        label_list: Sequence[str] | None = None,
+        is_file_with_header: bool = False,
+        columns: Sequence[str] | None = None,
+        *,
+        rename_labels: Mapping[str, str] | None = None,
+    ) -> None:
+        path = _own_file(self, base_path, data_file, mode)
+        examples, labels = _read_split(
+            path,
+            RowReading(self.task, rename=rename_labels or {}),
+            mode=mode,
+            label_list=_listed(base_path, label_file, label_list or self.label_list),
+            columns=columns or (None if is_file_with_header else ("label", "text_a")),
+            header=is_file_with_header,
+        )
+        super().__init__(
+            examples, labels, mode=mode, tokenizer=tokenizer, max_seq_len=max_seq_len, files=[DataFile.at(path)]
+        )
+
+
+class SeqLabelingDataset(Dataset):
+    """A user's own file for sequence labelling; PaddleHub's class of this name.
+
+    As `TextClassificationDataset`, with the columns ``text_a, label``, both joined by `split_char` (one label per
+    unit); a ``.jsonl`` file has lists (``tokens`` or ``text``, and ``labels``), a ``.conll`` file one token per line.
+    `no_entity_label` is the file's name for ``O`` (and is renamed to it). `ignore_label` is `IGNORE` (-100).
+    """
+
+    task = "token-cls"
+
+    def __init__(
+        self,
+        base_path: str | Path,
+        tokenizer: Tokenizer | None = None,
+        max_seq_len: int = 128,
+        mode: str = "train",
+        data_file: str | None = None,
+        label_file: str | None = None,
+        label_list: Sequence[str] | None = None,
+        split_char: str = "\002",
+        no_entity_label: str = OUTSIDE,
+        ignore_label: int = IGNORE,
+        is_file_with_header: bool = False,
+        *,
+        columns: Sequence[str] | None = None,
+        rename_labels: Mapping[str, str] | None = None,
+    ) -> None:
+        if ignore_label != IGNORE:
+            raise SettingsError(f"ignore_label={ignore_label!r}: losses and metrics here pass over {IGNORE} only")
+        path = _own_file(self, base_path, data_file, mode)
+        rename = dict(rename_labels or {}) | ({} if no_entity_label == OUTSIDE else {no_entity_label: OUTSIDE})
+        examples, labels = _read_split(
+            path,
+            RowReading(self.task, rename=rename, split_char=split_char),
+            mode=mode,
+            label_list=_listed(base_path, label_file, label_list or self.label_list),
+            columns=columns or (None if is_file_with_header else ("text_a", "label")),
+            header=is_file_with_header,
+        )
+        super().__init__(
+            examples, labels, mode=mode, tokenizer=tokenizer, max_seq_len=max_seq_len, files=[DataFile.at(path)]
+        )
+
+
+class ChnSentiCorp(TextClassificationDataset):
+    """Chinese reviews of hotels, books and computers, ``1`` positive and ``0`` negative (Tan Songbo's corpus).
+
+    9,600 train, 1,200 dev and 1,200 test rows. As published, hundreds of dev and test rows stand in train too: where
+    the folder has a ``train.clean.tsv`` without them, ``mode="train.clean"`` reads it. For `data_dir` see
+    `hub_core.data.location.locate`; modes: train, dev (also ``val``), test, train.clean.
+    """
+
+    label_list = ["0", "1"]  # noqa: RUF012  (see Dataset)
+    modes = (*Dataset.modes, "train.clean")
+    folder_name: ClassVar[str] = "chnsenticorp"
+    #: PaddleHub 2.4.0, paddlehub/datasets/chnsenticorp.py; upstream states no hash.
+    url: ClassVar[str | None] = "https://bj.bcebos.com/paddlehub-dataset/chnsenticorp.tar.gz"
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer | None = None,
+        max_seq_len: int = 128,
+        mode: str = "train",
+        data_dir: str | Path | None = None,
+        *,
+        rename_labels: Mapping[str, str] | None = None,
+    ) -> None:
+        path = _public_file(self, self.folder_name, self.url, mode, data_dir)
+        super().__init__(
+            path.parent,
+            tokenizer,
+            max_seq_len,
+            mode,
+            data_file=path.name,
+            is_file_with_header=True,
+            rename_labels=rename_labels,
+        )
+
+
+class MSRA_NER(SeqLabelingDataset):  # noqa: N801  (PaddleHub's name)
+    """Persons, organisations and places in Chinese news, one BIO label per character (SIGHAN 2006, MSRA).
+
+    2,318 dev and 4,636 test sentences; train has 20,864 as PaddleHub publishes it. For `data_dir` see
+    `hub_core.data.location.locate`; modes: train, dev (also ``val``), test.
+    """
+
+    label_list = ["B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "O"]  # noqa: RUF012  (see Dataset)
+    folder_name: ClassVar[str] = "msra_ner"
+    #: PaddleHub 2.4.0, paddlehub/datasets/msra_ner.py; upstream states no hash.
+    url: ClassVar[str | None] = "https://bj.bcebos.com/paddlehub-dataset/msra_ner.tar.gz"
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer | None = None,
+        max_seq_len: int = 128,
+        mode: str = "train",
+        data_dir: str | Path | None = None,
+        *,
+        rename_labels: Mapping[str, str] | None = None,
+    ) -> None:
+        path = _public_file(self, self.folder_name, self.url, mode, data_dir)
+        super().__init__(
+            path.parent,
+            tokenizer,
+            max_seq_len,
+            mode,
+            data_file=path.name,
+            is_file_with_header=True,
+            rename_labels=rename_labels,
+        )
+
+
+def folder_dataset(
+    folder: str | Path,
+    *,
+    task: str,
+    mode: str = "train",
+    label_list: Sequence[str] | None = None,
+    tokenizer: Tokenizer | None = None,
+    max_seq_len: int = 128,
+    columns: Sequence[str] | None = None,
+    header: bool | None = None,
+    split_char: str = "\002",
+    rename_labels: Mapping[str, str] | None = None,
+) -> Dataset:
+    """One split of a folder of files: ``train.tsv``, ``dev.jsonl``, ``test.conll.xz``, ... (any mix of formats).
+
+    TSV and CSV files have a header, unless `columns` names their columns in order (`header=True` and `columns`: the
+    names of the first line are replaced). ``.txt`` is CoNLL for token-cls, TSV otherwise. Without `label_list` the
+    labels are the lines of the folder's ``labels.txt``, or else those of its train split (`labels_of`), for every
+    mode alike. Raises as `find_split` and `hub_core.data.rows.read_examples` do.
+    """
+    path = find_split(folder, mode)
+    listed = Path(folder) / LABELS_FILE
+    if label_list is None and listed.exists():
+        label_list = read_labels(listed)
+    labels = None if label_list is None else renamed_labels(label_list, rename_labels)
+    layout: dict[str, Any] = {
+        "columns": columns,
+        "header": header,
+        "split_char": split_char,
+        "rename_labels": rename_labels,
+    }
+    if labels is None and not _is_train(mode):
+        labels = _labels_of_train(folder, mode, task=task, **layout)
+    known = None if labels is None else frozenset(labels)
+    reading = RowReading(task, known, rename_labels or {}, split_char)
+    format = table_format(path) or ("conll" if task == "token-cls" else "tsv")
+    examples = read_examples(path, reading, format=format, columns=columns, header=header)
+    return Dataset(
+        examples,
+        labels_of(examples) if labels is None else labels,
+        task=task,
+        mode=mode,
+        tokenizer=tokenizer,
+        max_seq_len=max_seq_len,
+        files=[DataFile.at(path)],
+    )
+
+
+def _labels_of_train(folder: str | Path, mode: str, **layout: Any) -> list[str]:
+    """The labels of a folder that lists none: another split may lack some, so only its train split can say."""
+    try:
+        return folder_dataset(folder, mode="train", **layout).label_list
+    except NotFoundError as error:
+        raise LabelError(
+            f"the labels of mode {mode!r} in {folder} are not known: pass label_list, or list them in {LABELS_FILE} "
+            f"(one per line), or put the train split there; {error}"
+        ) from error
+
+
+def _is_train(mode: str) -> bool:
+    return mode.partition(".")[0] == "train"  # also train.clean and the like
+
+
+def _read_split(
+    path: Path,
+    reading: RowReading,
+    *,
+    mode: str,
+    label_list: Sequence[str] | None,
+    columns: Sequence[str] | None,
+    header: bool,
+) -> tuple[list[Example], list[str]]:
+    """Examples and labels of a user's own file; `columns` and `header` matter to TSV and CSV alone."""
+    if label_list is None and not _is_train(mode):
+        raise LabelError(f"the labels of mode {mode!r} are not known: pass label_list or label_file for {path}")
+    labels = None if label_list is None else renamed_labels(label_list, reading.rename)
+    format = table_format(path) or "tsv"
+    delimited = format in ("tsv", "csv")
+    examples = read_examples(
+        path,
+        replace(reading, labels=None if labels is None else frozenset(labels)),
+        format=format,
+        columns=columns if delimited else None,
+        header=header if delimited else None,
+    )
+    return examples, labels_of(examples) if labels is None else labels
+
+
+def _own_file(dataset: Dataset, base_path: str | Path, data_file: str | None, mode: str) -> Path:
+    """The file that a user's class reads."""
+    if data_file is None:
+        return find_split(base_path, mode)
+    _check_mode(dataset, mode)
+    return Path(base_path) / data_file
+
+
+def _public_file(dataset: Dataset, name: str, url: str | None, mode: str, data_dir: str | Path | None) -> Path:
+    """The file of one split of a public data set; an unknown mode is found out before anything is downloaded."""
+    _check_mode(dataset, mode)
+    return find_split(locate(name, data_dir=data_dir, url=url), mode)
+
+
+def _check_mode(dataset: Dataset, mode: str) -> None:
+    if canonical_mode(mode) not in dataset.modes:
+        raise NotFoundError(unknown("mode", mode, (*dataset.modes, "val"), where=f"of {type(dataset).__name__}"))
+
+
+def _listed(base_path: str | Path, label_file: str | None, label_list: Sequence[str]) -> Sequence[str] | None:
+    """The labels that are given: as a list, in a file, or both (which must agree)."""
+    if label_file is None:
+        return label_list or None
+    path = Path(base_path) / label_file
+    found = read_labels(path)
+    if label_list and list(label_list) != found:
+        raise LabelError(f"label_list is {', '.join(label_list)}, but {path} has {', '.join(found)}")
+    return found

@@ -1,0 +1,124 @@
+"""Cutting Chinese text into words."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import stat
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from hub_core.errors import SettingsError
+from hub_core.paths import hub_home
+
+_LOADING = threading.Lock()
+
+
+class Segmenter(Protocol):
+    """What is registered under the kind ``segmenter``: a class that is made with `user_words` and cuts text."""
+
+    def __init__(self, user_words: Iterable[str] = ()) -> None: ...
+
+    def cut(self, text: str) -> list[str]:
+        """The words of a text in order; joined they are the text."""
+
+
+class JiebaSegmenter:
+    """jieba's default mode (dictionary and hidden Markov model).
+
+    The dictionary is loaded at the first cut, once per process (about half a second; a second the very first time).
+    jieba keeps a copy of it that it reads back with `marshal`, by default in the shared temporary folder, where
+    anyone may plant one; here it lies in ``$HUB_HOME/cache/jieba``, which only the user can write. Thread-safe.
+
+    Args:
+        user_words: lines of a user dictionary, ``word [frequency] [tag]`` each (https://github.com/fxsjy/jieba).
+    """
+
+    def __init__(self, user_words: Iterable[str] = ()) -> None:
+        self.user_words = tuple(user_words)
+
+    def cut(self, text: str) -> list[str]:
+        """The words of a text in order; joined they are the text."""
+        with _LOADING:
+            cutter = _cutter(self.user_words)
+        words: list[str] = cutter.lcut(text)
+        return words
+
+
+@cache
+def _cutter(user_words: tuple[str, ...]) -> Any:
+    """jieba's tokenizer with its dictionary in memory; the caller holds the lock."""
+    cutter = _import_jieba().Tokenizer()
+    if user_words:
+        shared = _cutter(())
+        cutter.FREQ, cutter.total, cutter.initialized = dict(shared.FREQ), shared.total, True
+        cutter.load_userdict(user_words)
+        return cutter
+    with _quiet("jieba"), _cache_folder() as folder:
+        cutter.tmp_dir = str(folder)
+        cutter.initialize()
+    return cutter
+
+
+def _import_jieba() -> ModuleType:
+    with warnings.catch_warnings():
+        # jieba 0.42.1 has invalid escapes in its own source, and looks for the deprecated pkg_resources.
+        warnings.simplefilter("ignore")
+        return importlib.import_module("jieba")
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Without the debug lines that a logger prints; its level is put back."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def _cache_folder() -> Iterator[Path]:
+    """The private folder for jieba's copy; one that vanishes where the hub's home cannot be written.
+
+    Raises SettingsError where the place is taken by something that another user could have put there.
+    """
+    folder = hub_home() / "cache" / "jieba"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except PermissionError:
+        writable = False
+    except OSError as error:
+        raise SettingsError(f"{folder} cannot be a folder: {error.strerror}; remove what is there") from error
+    if writable:
+        _make_private(folder)
+        yield folder
+    else:  # loading takes a second longer in every process, and nothing else changes
+        with tempfile.TemporaryDirectory(prefix="hub_core-jieba-") as temporary:
+            yield Path(temporary)
+
+
+def _make_private(folder: Path) -> None:
+    """See that nobody else can write into a folder, and that nobody could have until now."""
+    if os.name == "nt":  # has no such permissions; the home folder is private there
+        return
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise SettingsError(
+            f"{folder} is a link or belongs to another user; remove it, jieba trusts what it reads there"
+        )
+    if found.st_mode & 0o022:
+        for planted in folder.iterdir():
+            planted.unlink()
+    folder.chmod(0o700)

@@ -1,0 +1,139 @@
+"""The predict path: order, batching, alignment, both forms of rows, and nothing of the caller's changed."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import LABELS, tiny_module
+
+from hub_core.errors import DataError, DeviceError, SettingsError
+from hub_core.torch_module import TorchModule
+
+TEXTS = ["新华社北京5月7日电", "今天在中南海会见了美国前商务部长", "他", "GPU😀 ２０２６ a b", "国务院" * 30]
+
+
+@pytest.fixture(scope="module", params=["bert", "bilstm"])
+def tagger(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TorchModule:
+    return tiny_module(tmp_path_factory.mktemp("tagger"), family=request.param)
+
+
+@pytest.fixture(scope="module", params=["bert", "bilstm"])
+def classifier(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TorchModule:
+    folder = tmp_path_factory.mktemp("classifier")
+    return tiny_module(folder, family=request.param, task="seq-cls", labels=("negative", "positive"))
+
+
+def test_paddlehub_rows_get_one_label_per_character_and_two_more(tagger: TorchModule) -> None:
+    data = [["\002".join(text)] for text in TEXTS]
+    before = copy.deepcopy(data)
+    results = tagger.predict(data, max_seq_len=50, batch_size=1, use_gpu=False)
+    assert [len(result) for result in results] == [len(text) + 2 for text in TEXTS]
+    assert all(result[0] == result[-1] == "O" for result in results)
+    assert {label for result in results for label in result} <= set(LABELS)
+    assert data == before
+    assert tagger.predict(data, max_seq_len=50, batch_size=1, use_gpu=False) == results
+
+
+@settings(max_examples=25, deadline=None)
+@given(texts=st.lists(st.text(max_size=70), min_size=1, max_size=8), length=st.integers(5, 40), data=st.data())
+def test_batch_size_and_order_never_change_a_label(
+    tagger: TorchModule, texts: list[str], length: int, data: st.DataObject
+) -> None:
+    alone = [tagger.predict([text], max_seq_len=length)[0]["labels"] for text in texts]
+    assert [len(labels) for labels in alone] == [len(text) for text in texts]
+    order = data.draw(st.permutations(range(len(texts))))
+    size = data.draw(st.integers(1, 9))
+    together = tagger.predict([texts[index] for index in order], max_seq_len=length, batch_size=size)
+    assert [answer["labels"] for answer in together] == [alone[index] for index in order]
+
+
+def test_plain_rows_get_dictionaries(tagger: TorchModule, classifier: TorchModule) -> None:
+    for text, answer in zip(TEXTS, tagger.predict(TEXTS), strict=True):
+        for entity in answer["entities"]:
+            assert text[entity["start"] : entity["end"]] == entity["text"]
+            assert 0 <= entity["score"] <= 1
+    (answer,) = classifier.predict(["今天天气很好"])
+    assert set(answer) == {"label", "probability", "truncated"}
+    assert answer["label"] in ("negative", "positive")
+    assert 0.5 <= answer["probability"] <= 1
+    (pair,) = classifier.predict([("今天", "天气")])
+    assert pair["label"] in ("negative", "positive")
+
+
+def test_paddlehub_rows_of_a_classifier_get_bare_labels(classifier: TorchModule) -> None:
+    labels, probabilities = classifier.predict([["今天"], ["天气", "很好"]], return_prob=True)
+    assert set(labels) <= {"negative", "positive"}
+    assert [sum(row) for row in probabilities] == pytest.approx([1, 1])
+    assert classifier.predict([["今天"], ["天气", "很好"]]) == labels
+
+
+def test_cut_texts_are_marked_and_counted_once(classifier: TorchModule) -> None:
+    with pytest.warns(UserWarning, match=r"^2 text\(s\) were cut to max_seq_len=8 tokens$") as caught:
+        answers = classifier.predict(["中" * 20, "中国", "国" * 9], max_seq_len=8)
+    assert [answer["truncated"] for answer in answers] == [True, False, True]
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_long_texts_are_read_whole_by_a_tagger(tagger: TorchModule) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (answer,) = tagger.predict(["国务院副总理" * 100], max_seq_len=32)
+    assert len(answer["labels"]) == 600
+
+
+def test_nothing_in_nothing_out(tagger: TorchModule) -> None:
+    assert tagger.predict([]) == []
+    assert tagger.predict([""]) == [{"labels": [], "entities": []}]
+    assert tagger.predict([[""]]) == [["O", "O"]]
+
+
+def test_mistakes_are_named(tagger: TorchModule, classifier: TorchModule, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a list of texts, not one text"):
+        tagger.predict("新华社")
+    with pytest.raises(DataError, match=r"data\[1\]: rows must be all lists"):
+        tagger.predict(["a", ["b"]])
+    with pytest.raises(DataError, match=r"data\[1\]: the text is empty"):
+        classifier.predict(["a", ""])
+    with pytest.raises(SettingsError, match="batch_size must be at least 1, not 0"):
+        tagger.predict(["a"], batch_size=0)
+    with pytest.raises(SettingsError, match="without a task; pass task= and label_map="):
+        tiny_module(tmp_path, task=None).predict(["a"])
+    if tagger.spec.family == "bert":
+        with pytest.raises(SettingsError, match="max_seq_len=65 is more than this network takes; at most 64"):
+            tagger.predict(["a"], max_seq_len=65)
+
+
+def test_a_gpu_that_is_not_there(tagger: TorchModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(DeviceError, match="torch finds no CUDA device"):
+        tagger.predict(["a"], use_gpu=True)
+
+
+def test_threads_share_a_module(tagger: TorchModule) -> None:
+    expected = tagger.predict(TEXTS)
+    results: list[Any] = []
+    threads = [threading.Thread(target=lambda: results.append(tagger.predict(TEXTS))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    labels = [[answer["labels"] for answer in answers] for answers in results]
+    assert labels == [[answer["labels"] for answer in expected]] * 6
+
+
+def test_predicting_in_the_middle_of_training_leaves_training_mode(tagger: TorchModule) -> None:
+    tagger.train()
+    try:
+        first = tagger.predict(TEXTS)
+        assert tagger.training
+        assert tagger.predict(TEXTS) == first
+    finally:
+        tagger.eval()

@@ -1,0 +1,228 @@
+"""A run that is interrupted anywhere and continued ends with the same bits as one that never was."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import training_program
+from training_program import labelled_rows, train, train_and_report, weights_hash
+
+from hub_core.errors import CheckpointError, NonFiniteLossError, ResumeError
+from hub_core.tasks.types import Batch
+from hub_core.train import state
+from hub_core.train.objectives import Step, Supervised
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Sums over several threads may differ in the last bit; exactness is promised per machine and thread count."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The weights of the run that nothing disturbs."""
+    torch.set_num_threads(1)
+    module, result = train(tmp_path_factory.mktemp("whole") / "ckpt")
+    assert result.steps == 15
+    return weights_hash(module)
+
+
+class PulledPlug(Exception):
+    """Stands for a process that ends without a word."""
+
+
+def test_twice_the_same(tmp_path: Path, uninterrupted: str) -> None:
+    module, _ = train(tmp_path / "ckpt")
+    assert weights_hash(module) == uninterrupted
+
+
+@pytest.mark.parametrize("stop", [1, 2, 5, 6, 9, 13, 20, 27])
+def test_stopped_in_the_middle_of_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: str, stop: int
+) -> None:
+    calls = 0
+    usual = Supervised.forward
+
+    def forward(self: Supervised, module: Any, batch: Batch) -> Step:
+        nonlocal calls
+        calls += 1
+        if calls == stop:
+            raise PulledPlug
+        return usual(self, module, batch)
+
+    monkeypatch.setattr(Supervised, "forward", forward)
+    with pytest.raises(PulledPlug):
+        train(tmp_path / "ckpt")
+    module, result = train(tmp_path / "ckpt")
+    assert result.steps == 15
+    assert weights_hash(module) == uninterrupted
+
+
+@pytest.mark.parametrize("stop", [1, 4, 11])
+def test_stopped_in_the_middle_of_a_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: str, stop: int
+) -> None:
+    saves = 0
+    usual = torch.save
+
+    def save(record: Any, path: Path) -> None:
+        nonlocal saves
+        saves += 1
+        if saves == stop:
+            path.write_bytes(b"half a file")
+            raise PulledPlug
+        usual(record, path)
+
+    monkeypatch.setattr(state.torch, "save", save)
+    with pytest.raises(PulledPlug):
+        train(tmp_path / "ckpt")
+    monkeypatch.setattr(state.torch, "save", usual)
+    module, _ = train(tmp_path / "ckpt")
+    assert weights_hash(module) == uninterrupted
+
+
+def test_killed_ten_times(tmp_path: Path, uninterrupted: str) -> None:
+    """SIGKILL at ten random moments, whatever the process is doing then."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["training_program"])
+    moments = random.Random(3)
+    kills = 0
+    folder = tmp_path / "ckpt"
+    while kills < 10:
+        process = context.Process(target=train_and_report, args=(str(folder), 0.25))
+        process.start()
+        # Counted from where the run has begun to write, so that every process gets somewhere.
+        before = _newest_state(folder)
+        deadline = time.monotonic() + 60
+        while _newest_state(folder) == before and process.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(moments.uniform(0, 0.5))
+        if process.is_alive():
+            os.kill(process.pid or 0, signal.SIGKILL)
+            kills += 1
+        process.join(60)
+        if process.exitcode == 0:
+            pytest.fail(f"the run ended after {kills} kills; make it longer")
+    process = context.Process(target=train_and_report, args=(str(folder), 0.0))
+    process.start()
+    process.join(120)
+    assert process.exitcode == 0
+    assert folder.with_name("hash").read_text() == uninterrupted
+
+
+def _newest_state(folder: Path) -> str:
+    return max((path.name for path in (folder / "state").glob("step-*")), default="")
+
+
+@pytest.mark.parametrize(("number", "outcome"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_saves_and_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: str, number: int, outcome: type[BaseException]
+) -> None:
+    usual = Supervised.forward
+    calls = 0
+
+    def forward(self: Supervised, module: Any, batch: Batch) -> Step:
+        nonlocal calls
+        calls += 1
+        if calls == 7:
+            os.kill(os.getpid(), number)
+        return usual(self, module, batch)
+
+    monkeypatch.setattr(Supervised, "forward", forward)
+    with pytest.raises(outcome) as raised:
+        train(tmp_path / "ckpt", state_steps=0)
+    if isinstance(raised.value, SystemExit):
+        assert raised.value.code == 143
+    saved = state.load_state(tmp_path / "ckpt" / "state")
+    assert saved is not None
+    assert saved.progress.global_step == 4
+    module, _ = train(tmp_path / "ckpt", state_steps=0)
+    assert weights_hash(module) == uninterrupted
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"seed": 8}, "settings.seed: 7 in the saved state, 8 now"),
+        ({"accumulation": 1}, "settings.accumulation: 2 in the saved state, 1 now"),
+        ({"epochs": 4}, "epochs: 3 in the saved state, 4 now"),
+    ],
+)
+def test_another_run_is_refused(tmp_path: Path, change: dict[str, Any], named: str) -> None:
+    train(tmp_path / "ckpt")
+    with pytest.raises(ResumeError, match=named):
+        train(tmp_path / "ckpt", **change)
+
+
+def test_other_data_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train(tmp_path / "ckpt")
+    monkeypatch.setattr(training_program, "labelled_rows", lambda count: labelled_rows(count + 1))
+    with pytest.raises(ResumeError, match="data: "):
+        train(tmp_path / "ckpt")
+
+
+def test_epochs_are_total_epochs(tmp_path: Path) -> None:
+    _, first = train(tmp_path / "ckpt", epochs=2, schedule="constant")
+    longer, second = train(tmp_path / "ckpt", epochs=3, schedule="constant")
+    whole, third = train(tmp_path / "whole", epochs=3, schedule="constant")
+    assert (first.steps, second.steps, third.steps) == (10, 15, 15)
+    assert weights_hash(longer) == weights_hash(whole)
+    _, again = train(tmp_path / "ckpt", epochs=3, schedule="constant")
+    assert again.steps == 15
+
+
+def test_resume_never_starts_anew(tmp_path: Path) -> None:
+    train(tmp_path / "ckpt")
+    _, result = train(tmp_path / "ckpt", seed=8, resume="never", epochs=1)
+    assert result.steps == 5
+
+
+def test_a_damaged_state_is_named(tmp_path: Path) -> None:
+    train(tmp_path / "ckpt")
+    (newest,) = (tmp_path / "ckpt" / "state").glob("step-*")
+    (newest / "tensors.pt").write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(CheckpointError, match=r"step-000000015 is damaged.*delete .*state to start anew"):
+        train(tmp_path / "ckpt")
+
+
+def test_a_full_disk_keeps_the_older_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saves = 0
+    usual = torch.save
+
+    def save(record: Any, path: Path) -> None:
+        nonlocal saves
+        saves += 1
+        if saves == 3:
+            path.write_bytes(b"as much as there was room for")
+            raise OSError(28, "No space left on device")
+        usual(record, path)
+
+    monkeypatch.setattr(state.torch, "save", save)
+    with pytest.raises(CheckpointError, match="No space left on device; the older one is kept"):
+        train(tmp_path / "ckpt")
+    assert [path.name for path in (tmp_path / "ckpt" / "state").iterdir()] == ["step-000000002"]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = Supervised.forward
+    calls = 0
+
+    def forward(self: Supervised, module: Any, batch: Batch) -> Step:
+        nonlocal calls
+        calls += 1
+        step = usual(self, module, batch)
+        return Step(step.loss * float("nan")) if calls == 8 else step
+
+    monkeypatch.setattr(Supervised, "forward", forward)
+    with pytest.raises(NonFiniteLossError, match=r"became nan at step 4 \(epoch 1\)"):
+        train(tmp_path / "ckpt")
+    assert [path.name for path in (tmp_path / "ckpt" / "state").iterdir()] == ["step-000000003"]
