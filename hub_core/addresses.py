@@ -12,7 +12,9 @@ from hub_core.spec import safe_relative
 
 HUGGING_FACE = "https://huggingface.co"
 
-_HF = re.compile(r"hf://(?P<repo>[\w.-]+(?:/[\w.-]+)?)@(?P<revision>[^/@]+)/(?P<path>.+)", re.ASCII)
+#: A repository, as a regular expression: ``org/name``, or ``name`` alone for the oldest.
+HF_NAME = r"[a-zA-Z0-9][\w.-]*(?:/[a-zA-Z0-9][\w.-]*)?"
+_HF = re.compile(rf"hf://(?P<repo>{HF_NAME})@(?P<revision>[^/@]+)/(?P<path>.+)", re.ASCII)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 

@@ -50,6 +50,8 @@ logger = logging.getLogger("hub_core")
 
 #: Where files wait for their conversion, inside the staged folder.
 _RAW = ".raw"
+#: How the first conversions from TensorFlow named a layer norm's parts, and some repositories still do.
+_OLD_NAMES = ("LayerNorm.gamma", "LayerNorm.beta")
 
 
 def ensure(
@@ -190,7 +192,7 @@ class _Installation:
     def _bring_from(self, source: SourceSpec, file: FileSpec, staged: Path, pins: Pins) -> Fetched:
         target = staged / file.path
         raw = target if source.convert is None else staged / _RAW / _file_name(source.url)
-        for folder in (target.parent, raw.parent):
+        for folder in (target.parent, staged / _RAW):
             folder.mkdir(parents=True, exist_ok=True)
         pinned = pins.get(source.url) if source.sha256 is None else None
         known = source.sha256 or pinned
@@ -216,8 +218,9 @@ class _Installation:
         if source.convert is not None:
             _convert(raw, target, source.convert, self.plan.spec)
             raw.unlink()
-        if file.path == WEIGHTS:
-            check_safetensors(target)
+        if file.path == WEIGHTS and any(name.endswith(_OLD_NAMES) for name in check_safetensors(target)):
+            old = target.replace(staged / _RAW / WEIGHTS)
+            _convert(old, target, "torch", self.plan.spec)
         return fetched
 
     def _unavailable(self, file: FileSpec, problems: list[tuple[str, HubError]]) -> InstallError:
@@ -265,7 +268,7 @@ def _present(wanted: str | Path, version: str | None, store: Store) -> Installed
     kind = request_kind(wanted)
     if kind != "name":
         _refuse_version(wanted, version)
-        return None if kind == "folder" else store.find_origin(request_origin(wanted))
+        return None if kind == "folder" else store.find_origin(request_origin(str(wanted)))
     requirement = parse_requirement(str(wanted), version)
     installed = store.installed()
     specs = requirement.best(item.spec for item in installed)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
-from hub_core.addresses import HfAddress, redact
+from hub_core.addresses import HF_NAME, HfAddress, redact
 from hub_core.errors import InstallError, NotFoundError, SettingsError
 from hub_core.hf_layout import (
     CONFIG,
@@ -49,7 +49,7 @@ _PLAIN_NAMES = frozenset({"LICENSE", "NOTICE", PLUGIN_FILE})
 _PASSED_OVER = frozenset({"state", "__pycache__"})
 _CARDS = ("README.md", "LICENSE")
 
-_HF_REPO = re.compile(r"hf:(?P<repo>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[^@]+))?", re.ASCII)
+_HF_REPO = re.compile(rf"hf:(?P<repo>{HF_NAME})(?:@(?P<revision>[^@]+))?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,9 @@ def request_kind(wanted: str | Path) -> Literal["name", "folder", "manifest", "h
     return "folder" if wanted.startswith((".", "~")) or "/" in wanted or "\\" in wanted else "name"
 
 
-def request_origin(wanted: str | Path) -> str:
-    """An address (not a name) as receipts have it."""
-    kind = request_kind(wanted)
-    if kind == "folder":
-        return str(Path(wanted).expanduser().absolute())
-    return "hf:" + "@".join(parse_hf_repo(str(wanted))) if kind == "hf" else redact(str(wanted))
+def request_origin(wanted: str) -> str:
+    """An address on the network as receipts have it."""
+    return "hf:" + "@".join(parse_hf_repo(wanted)) if request_kind(wanted) == "hf" else redact(wanted)
 
 
 def plan_registered(spec: ModuleSpec, registry: Registry) -> Plan:
@@ -176,10 +173,8 @@ def _hf_files(names: Collection[str], where: str) -> list[tuple[str, str, str | 
     weights = next(((name, how) for name, how in ((WEIGHTS, None), (PICKLED_WEIGHTS, "torch")) if name in names), None)
     if weights is None:
         split = any(name.endswith(".index.json") for name in names)
-        found = "weights in several files, which are not read" if split else f"neither {WEIGHTS} nor {PICKLED_WEIGHTS}"
-        raise InstallError(
-            f"{where} has {found}; save it with save_pretrained(FOLDER) of transformers, and install that"
-        )
+        found = "weights in several files" if split else f"neither {WEIGHTS} nor {PICKLED_WEIGHTS}"
+        raise InstallError(f"{where} has {found}; `hub convert FOLDER OUT` makes one file of a folder's")
     plain = [(name, name, None) for name in (*TOKENIZER_FILES, *_CARDS) if name in names]
     return [(WEIGHTS, *weights), *plain]
 

@@ -120,7 +120,7 @@ class Store:
             digest = sha256_file(path)
             self.blobs.share(path, digest)
             files[path.relative_to(staged).as_posix()] = StoredFile(path.stat().st_size, digest)
-        when = datetime.now(UTC).isoformat(timespec="seconds")
+        when = datetime.now(UTC).isoformat(timespec="microseconds")
         receipt = Receipt(origin, when, files, tuple(downloads))
         (staged / RECEIPT).write_text(receipt.dumps(), encoding="utf-8", newline="\n")
 

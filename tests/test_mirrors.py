@@ -24,7 +24,9 @@ def test_the_variable_wins_over_what_is_kept(monkeypatch: pytest.MonkeyPatch) ->
     assert mirrors() == [] and read_setting("mirrors") is None
 
 
-@pytest.mark.parametrize("text", ["https://a.example", "a=b", "ftp://a=file:///b", "https://a=hf://b", "https://a=/mnt/a"])
+@pytest.mark.parametrize(
+    "text", ["https://a.example", "a=b", "ftp://a=file:///b", "https://a=hf://b", "https://a=/mnt/a"]
+)
 def test_mirrors_that_cannot_be_understood(text: str) -> None:
     with pytest.raises(SettingsError, match="mirror '"):
         parse_mirrors(text)
@@ -47,7 +49,10 @@ def test_other_addresses_stay(url: str) -> None:
 def test_the_longest_prefix_wins_and_equal_ones_are_all_tried() -> None:
     near = Mirror("https://a.example/deep", "https://near.example")
     again = Mirror("https://a.example/deep", "https://again.example")
-    assert redirect("https://a.example/deep/x", [A, near, again]) == ["https://near.example/x", "https://again.example/x"]
+    assert redirect("https://a.example/deep/x", [A, near, again]) == [
+        "https://near.example/x",
+        "https://again.example/x",
+    ]
 
 
 @pytest.mark.parametrize("rest", ["../../etc/passwd", "x/%2e%2e/%2E%2E/y", "x/..%5C..%5Cy"])
@@ -65,7 +70,7 @@ def test_settings_survive_each_other() -> None:
 def test_damaged_settings_are_named() -> None:
     config_file().parent.mkdir()
     config_file().write_text("{")
-    with pytest.raises(SettingsError, match="config.json cannot be read"):
+    with pytest.raises(SettingsError, match=r"config.json cannot be read"):
         mirrors()
     config_file().write_text("[]")
     with pytest.raises(SettingsError, match="must hold a JSON object"):

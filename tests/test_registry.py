@@ -106,7 +106,7 @@ def test_withdrawn_and_pre_releases_only_by_their_version() -> None:
     assert known.resolve(parse_requirement("small==2.0rc1")).version == "2.0rc1"
     assert known.resolve(parse_requirement("small==3")).version == "3.0"
     for request in ("small>=2", "small==2.9"):
-        with pytest.raises(ResolutionError, match="3.0 was withdrawn .bad labels.; ==3.0 takes it all the same"):
+        with pytest.raises(ResolutionError, match=r"3.0 was withdrawn .bad labels.; ==3.0 takes it all the same"):
             known.resolve(parse_requirement(request))
 
 
@@ -258,7 +258,10 @@ def test_a_registry_without_folders_of_its_own(tmp_path: Path) -> None:
         ({"registry_id": "x", "modules": {}, "schema": 9}, "schema 9 is not known"),
         ({"registry_id": "x", "schema": 1, "modules": {"a": []}}, "a: must map versions to manifests"),
         ({"registry_id": "x", "schema": 1, "modules": {"a": {"1.0": {}}}}, "a 1.0: key 'name' is missing"),
-        ({"registry_id": "x", "schema": 1, "modules": {"a": {"1.0": manifest("b")}}}, "a 1.0: its manifest is of b 1.0"),
+        (
+            {"registry_id": "x", "schema": 1, "modules": {"a": {"1.0": manifest("b")}}},
+            "a 1.0: its manifest is of b 1.0",
+        ),
     ],
 )
 def test_a_damaged_registry(tmp_path: Path, record: Any, problem: str) -> None:

@@ -122,7 +122,7 @@ def test_a_broken_transfer_of_known_bytes_goes_on_where_it_stopped(site: Loopbac
 
 def test_a_later_call_goes_on_where_an_earlier_one_gave_up(site: Loopback, target: Path) -> None:
     site.hooks["/m.bin"] = lambda request: request.break_off(CONTENT, 1 << 20)
-    with pytest.raises(SourceError, match="the connection broke off after .* gave up after 4 attempts"):
+    with pytest.raises(SourceError, match=r"the connection broke off after .* gave up after 4 attempts"):
         fetch(f"{site.url}/m.bin", target, sha256=DIGEST)
     assert [path.name for path in kept()] == [f"{DIGEST}.json", f"{DIGEST}.partial"]
     assert not target.exists()
@@ -170,9 +170,7 @@ def test_a_partial_file_longer_than_the_file(site: Loopback, target: Path) -> No
 
 def test_a_server_that_answers_with_another_range(site: Loopback, target: Path) -> None:
     leave_partial(CONTENT[:1000])
-    site.once(
-        "/m.bin", lambda request: request.send(206, CONTENT[5:], {"Content-Range": f"bytes 5-9/{len(CONTENT)}"})
-    )
+    site.once("/m.bin", lambda request: request.send(206, CONTENT[5:], {"Content-Range": f"bytes 5-9/{len(CONTENT)}"}))
     assert fetch(f"{site.url}/m.bin", target, sha256=DIGEST).size == len(CONTENT)
 
 
@@ -250,9 +248,7 @@ def test_a_server_in_trouble_is_asked_again(site: Loopback, target: Path) -> Non
     assert len(site.seen) == 6
 
 
-def test_a_server_may_say_when_to_ask_again(
-    site: Loopback, target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_may_say_when_to_ask_again(site: Loopback, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
     monkeypatch.setattr("urllib3.util.retry.time.sleep", waited.append)
     site.once("/m.bin", lambda request: request.send(429, b"", {"Retry-After": "3600"}))
@@ -291,9 +287,7 @@ def test_no_redirect_from_https_to_http() -> None:
     assert http_source._redirected("https://a.example/x", "//b.example/y") == "https://b.example/y"
 
 
-def test_the_token_goes_to_hugging_face_alone(
-    site: Loopback, target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_token_goes_to_hugging_face_alone(site: Loopback, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.get_token", lambda: "hf_secret")
     with Loopback({"/cdn": CONTENT}) as cdn:
         monkeypatch.setenv("HF_ENDPOINT", site.url)
@@ -321,7 +315,7 @@ def test_mirrors_take_the_place_of_an_address(site: Loopback, target: Path, tmp_
     http = Mirror("https://a.example/files", site.url)
     missing = Mirror("https://a.example/files", (tmp_path / "none").as_uri())
     assert fetch("https://a.example/files/m.bin", target, mirrors=[missing, http]).sha256 == DIGEST
-    with pytest.raises(SourceError, match="no mirror of https://a.example/files/x has it:\n .*no such file.*\n .*404"):
+    with pytest.raises(SourceError, match=r"no mirror of https://a.example/files/x has it:\n .*no such file.*\n .*404"):
         fetch("https://a.example/files/x", target, mirrors=[missing, http])
     with pytest.raises(IntegrityError, match="no mirror of"):
         fetch("https://a.example/files/m.bin", target, mirrors=[missing, http], sha256="0" * 64)
@@ -404,7 +398,7 @@ def test_a_full_disk(site: Loopback, target: Path, monkeypatch: pytest.MonkeyPat
         return FullDisk(stream, room) if mode == "wb" else stream
 
     monkeypatch.setattr(Path, "open", small)
-    with pytest.raises(InstallError, match="cannot write .*target.bin: No space left on device") as caught:
+    with pytest.raises(InstallError, match=r"cannot write .*target.bin: No space left on device") as caught:
         fetch(f"{site.url}/m.bin", target)
     assert isinstance(caught.value.__cause__, OSError) and not target.exists()
 
@@ -414,7 +408,7 @@ def test_a_home_that_cannot_be_written(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("HUB_HOME", str(tmp_path / "file" / "home"))
-    with pytest.raises(InstallError, match="cannot store .*; set HUB_HOME to another folder"):
+    with pytest.raises(InstallError, match=r"cannot store .*; set HUB_HOME to another folder"):
         fetch(f"{site.url}/m.bin", target, sha256=DIGEST)
     with pytest.raises(InstallError, match="cannot write"):
         fetch(f"{site.url}/m.bin", tmp_path / "nowhere" / "target")
@@ -428,7 +422,7 @@ def test_offline_opens_no_socket(target: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setenv("HUB_OFFLINE", "1")
     for url in ("https://a.example/x", "hf://org/repo@main/x"):
-        with pytest.raises(SourceError, match="the network is forbidden .*HUB_OFFLINE"):
+        with pytest.raises(SourceError, match=r"the network is forbidden .*HUB_OFFLINE"):
             fetch(url, target)
     with pytest.raises(SourceError, match="the network is forbidden"):
         list_hf("org/repo")

@@ -148,7 +148,7 @@ def test_text_that_is_no_json(text: str, problem: str) -> None:
 
 
 def test_reading_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(HubError, match="is not a module folder: it has no module.json"):
+    with pytest.raises(HubError, match=r"is not a module folder: it has no module.json"):
         read_manifest(tmp_path)
     path = tmp_path / "module.json"
     path.write_bytes(b"\xff\xfe")
@@ -166,8 +166,11 @@ def test_safe_paths(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", ".", "..", "/etc/passwd", "a/../b", "a//b", "./a", "a/", "a\\b", "C:x", "C:\\x", "\\\\host\\share", "a\0b"]
-    + ["a\nb", " a", "a ", "sub /x", "a.", "sub./x", "CON", "con.txt", "sub/NUL", "com1.json", "a:b", "a*", "a|b"],
+    [
+        *("", ".", "..", "/etc/passwd", "a/../b", "a//b", "./a", "a/", "a\\b", "C:x", "C:\\x", "\\\\host\\share"),
+        *("a\0b", "a\nb", " a", "a ", "sub /x", "a.", "sub./x", "CON", "con.txt", "sub/NUL", "com1.json"),
+        *("a:b", "a*", "a|b"),
+    ],
 )
 def test_unsafe_paths(path: str) -> None:
     assert not safe_relative(path)

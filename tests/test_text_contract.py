@@ -193,6 +193,37 @@ def test_the_object_of_transformers_has_the_same_specials_and_inputs(tokenizer: 
     assert ours == dict(theirs(list(SAMPLES), list(SAMPLES[::-1]), padding=True))
 
 
+@pytest.mark.parametrize("length", [8, 9, 11])
+@pytest.mark.parametrize("strategy", ["longest_first", "only_first", "only_second"])
+def test_the_object_of_transformers_cuts_pairs_at_the_same_place(
+    tokenizer: Tokenizer, theirs: Any, strategy: str, length: int
+) -> None:
+    long, short = "今天天气很好我们去公园玩", "天气"
+    pairs = {"longest_first": ((long, short), (short, long), (long, long)), "only_first": ((long, short),)}
+    for first, second in pairs.get(strategy, ((short, long),)):
+        arguments: dict[str, Any] = {"truncation": strategy, "max_length": length}
+        assert tokenizer(first, second, **arguments) == dict(theirs(first, second, **arguments))
+        assert tokenizer(long, max_length=length) == dict(theirs(long, max_length=length))
+
+
+def test_the_object_of_transformers_decodes_and_pickles(tokenizer: Tokenizer, theirs: Any) -> None:
+    again = pickle.loads(pickle.dumps(theirs))
+    for text in SAMPLES:
+        ids = tokenizer.encode(text)
+        assert theirs.decode(ids) == again.decode(ids) == tokenizer.decode(ids)
+        assert theirs.decode(ids, skip_special_tokens=True) == tokenizer.decode(ids, skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("kind", ["sentencepiece", "char"])
+def test_the_object_of_transformers_knows_the_longest_row(kind: str, tmp_path: Path) -> None:
+    tokenizer = make(tmp_path, kind, {"max_length": 7})
+    theirs = tokenizer.to_transformers()
+    assert theirs.model_max_length == 7
+    row = theirs(SAMPLES[0], truncation=True)["input_ids"]
+    assert row == tokenizer(SAMPLES[0], truncation=True)["input_ids"]
+    assert len(row) == 7
+
+
 @pytest.mark.parametrize("kind", TYPES)
 def test_an_unknown_option_is_named_with_near_matches(kind: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=f"unknown option 'max_lenght' of tokenizer type '{kind}'; did you mean"):

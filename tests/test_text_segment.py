@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+import shutil
 import stat
 import subprocess
 import sys
@@ -28,6 +29,26 @@ def fresh() -> Iterator[None]:
     segment._cutter.cache_clear()
 
 
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """jieba's copy of its dictionary, made once: making it takes a second."""
+    home = tmp_path_factory.mktemp("home")
+    segment._cutter.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HUB_HOME", str(home))
+        JiebaSegmenter().cut("北京")
+    return home / "cache" / "jieba" / "jieba.cache"
+
+
+@pytest.fixture
+def restarted(fresh: None, copy: Path, hub_home: Path) -> Path:
+    """As in a new process that finds the copy of an earlier one."""
+    folder = hub_home / "cache" / "jieba"
+    folder.mkdir(parents=True, mode=0o700)
+    shutil.copy2(copy, folder)
+    return folder / "jieba.cache"
+
+
 @given(text=ANY_TEXT)
 @steady
 def test_words_join_to_the_text_and_are_jiebas(text: str) -> None:
@@ -40,16 +61,16 @@ def test_words_join_to_the_text_and_are_jiebas(text: str) -> None:
     assert segment._cutter(()) is not jieba.dt
 
 
-@pytest.mark.usefixtures("fresh")
-def test_the_dictionary_copy_is_private(hub_home: Path) -> None:
-    folder = hub_home / "cache" / "jieba"
+def test_the_dictionary_copy_is_private(copy: Path) -> None:
+    assert stat.S_IMODE(copy.parent.stat().st_mode) == 0o700
+    assert [path.name for path in copy.parent.iterdir()] == ["jieba.cache"]
+
+
+def test_the_dictionary_copy_is_read_and_not_written_again(restarted: Path) -> None:
+    stamp = restarted.stat().st_mtime_ns
     assert JiebaSegmenter().cut("我来到北京清华大学") == ["我", "来到", "北京", "清华大学"]
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert [path.name for path in folder.iterdir()] == ["jieba.cache"]
-    stamp = (folder / "jieba.cache").stat().st_mtime_ns
-    segment._cutter.cache_clear()
-    JiebaSegmenter().cut("北京")
-    assert (folder / "jieba.cache").stat().st_mtime_ns == stamp  # read, not written again
+    assert restarted.stat().st_mtime_ns == stamp
+    assert segment._cutter(()).tmp_dir == str(restarted.parent)
 
 
 @pytest.mark.usefixtures("fresh")
@@ -85,7 +106,7 @@ def test_a_home_that_cannot_be_written_still_cuts(hub_home: Path, monkeypatch: p
     assert not hub_home.exists()
 
 
-@pytest.mark.usefixtures("fresh")
+@pytest.mark.usefixtures("restarted")
 def test_threads_load_it_once_and_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     loads = []
     original = segment._import_jieba
@@ -113,7 +134,7 @@ def test_user_words_are_words_and_only_theirs() -> None:
     assert pickle.loads(pickle.dumps(taught)).cut("云计算平台很好") == taught.cut("云计算平台很好")
 
 
-@pytest.mark.usefixtures("fresh")
+@pytest.mark.usefixtures("restarted")
 def test_loading_prints_nothing_and_leaves_the_logger_as_it_was(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

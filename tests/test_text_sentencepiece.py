@@ -50,14 +50,14 @@ def test_special_pieces_and_pairs_are_alberts(model: Path) -> None:
 
 def test_alberts_style_prepares_text_and_sets_commas_apart(tmp_path: Path) -> None:
     model = tmp_path / "spiece.model"
-    model.write_bytes(train_pieces((*SAMPLES, *["1, 2, 10, 1, 2, 10,"] * 30)))
+    model.write_bytes(train_pieces((*SAMPLES, *["1, 2, 10, x2,y x2,y x2,z"] * 30)))
     albert = SentencePieceTokenizer.from_files({"model": model}, {"style": "albert", "lowercase": True})
     assert albert.encode_text("HÉLLO \u3000 ``good''") == albert.encode_text('hello "good"')
-    for text in ("2, 3", "1,500 and 2,500,", "a2,b"):
+    for text in ("2, 3", "1,500 and 2,500,", "x2,b", "好2,y"):
         assert not [token for token in albert.tokenize(text) if len(token) > 1 and token.endswith(",")]
         assert "".join(albert.tokenize(text)).replace("▁", "") == text.replace(" ", "")
     plain = SentencePieceTokenizer.from_files({"model": model}, {})
-    assert plain.tokenize("2, 3")[0] == "▁2,"  # what the model itself does with such a comma
+    assert "2," in plain.tokenize("好2,y")  # what the model itself does with such a comma
 
 
 def test_a_model_without_special_pieces_pads_with_unknown(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from hub_core.nn.families import family_of
 from hub_core.plugins import catalog
 from hub_core.spec import ModuleSpec
 from hub_core.text.tokenizer import Tokenizer
+from hub_core.text.files import tokenizer_from_files
 from hub_core.torch_module import TorchModule
 
 CHARACTERS = "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理心她本前开但因只从想实新华社北京月日电务院副总李岚清今海见美商芭拉弗兰克林"
@@ -77,3 +77,50 @@ def tiny_tokenizer(tmp_path: Path, kind: str = "wordpiece") -> Tokenizer:
     write_vocabulary(folder)
     tokenizer: Tokenizer = catalog().get("tokenizer", kind).from_folder(folder, {"type": kind, "lowercase": True})
     return tokenizer
+
+
+def small_module_folder(spec: ModuleSpec, folder: Path) -> Path:
+    """A module folder of a registered module, with its name, architecture and tokenizer type, but small and random."""
+    folder.mkdir(parents=True)
+    tokenizer = small_tokenizer(spec, folder)
+    config = small_config(spec.config, len(tokenizer.get_vocab()))
+    small = replace(
+        spec, config=config, tokenizer=tokenizer.save(folder), files=(), heads=(), metrics={}, also_versions=(),
+        base=f"{spec.name}=={spec.version}",
+    )
+    builder = family_of(spec.family, catalog())
+    torch.manual_seed(0)
+    builder.save(builder.build(config, task=None, labels=()), folder)
+    (folder / "module.json").write_text(small.dumps(), encoding="utf-8")
+    return folder
+
+
+def small_tokenizer(spec: ModuleSpec, folder: Path) -> Tokenizer:
+    """The tokenizer that a manifest asks for, over small files written into `folder`."""
+    options = {key: value for key, value in spec.tokenizer.items() if key not in ("type", "vocab", "model", "words")}
+    kind = spec.tokenizer["type"]
+    vocabulary = write_vocabulary(folder)
+    if kind != "ernie-tiny":
+        return tokenizer_from_files(kind, vocab=vocabulary, **options)
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "▁", *(f"▁{c}" for c in dict.fromkeys(CHARACTERS)), *CHARACTERS]
+    vocabulary.write_text("\n".join(dict.fromkeys(pieces)) + "\n", encoding="utf-8")
+    words = folder / "words.txt"
+    words.write_text("中国\n北京\n国务院\n新华社\n", encoding="utf-8")
+    return tokenizer_from_files(kind, vocab=vocabulary, model=small_sentencepiece(folder), words=words, **options)
+
+
+def small_sentencepiece(folder: Path) -> Path:
+    """A SentencePiece model learnt from the characters of this file."""
+    import sentencepiece
+
+    text = folder / "text.txt"
+    text.write_text("\n".join([" ".join(CHARACTERS), CHARACTERS] * 20), encoding="utf-8")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(text),
+        model_prefix=str(folder / "spm_cased_simp_sampled"),
+        vocab_size=len(set(CHARACTERS)) + 20,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    text.unlink()
+    return folder / "spm_cased_simp_sampled.model"

@@ -157,8 +157,9 @@ def _from_hugging_face(layout: _Layout, task: str | None, labels: Sequence[str] 
     where = str(layout.config)
     spec = hf_spec(record, tokenizer_config, names, name=layout.name, version=layout.version, where=where)
     tensors = settled(from_transformers(read_tensors(layout.weights)), family=spec.family, config=record)
-    named = record.get("architectures") or [default_class(record)]
-    architecture = architecture_for(spec.family, named[0], task) or named[0]
+    classes = record.get("architectures")
+    named = str(classes[0]) if isinstance(classes, list) and classes else default_class(spec.family)
+    architecture = architecture_for(spec.family, named, task) or named
     problem = record.get("problem_type")
     stated = labels_of(record, where) or record.get("num_labels")
     head = head_of(architecture, tensors, stated=stated, asked=labels, problem_type=problem, where=where)

@@ -86,9 +86,9 @@ def head_of(
     return Head(architecture, None, {**named, "problem_type": problem_type})
 
 
-def default_class(record: Mapping[str, Any]) -> str:
-    """The class of the bare encoder for a ``config.json`` that names none."""
-    return _class_name(str(record.get("model_type")), "Model")
+def default_class(family: str) -> str:
+    """The class of the bare encoder, for a ``config.json`` that names none."""
+    return _class_name(family, "Model")
 
 
 def check_fits(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], *, where: str) -> None:

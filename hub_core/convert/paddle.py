@@ -114,6 +114,7 @@ def _join_parts(arrays: dict[str, Array], split: object) -> None:
     """Put arrays together that were stored in parts: ``{name: {"OriginShape": shape, "slices": [part names]}}``."""
     for name, entry in split.items() if isinstance(split, dict) else ():
         parts, shape = (entry.get("slices"), entry.get("OriginShape")) if isinstance(entry, dict) else (None, None)
-        if not isinstance(parts, list) or not is_shape(shape) or set(strings(parts)) - arrays.keys():
+        known = isinstance(parts, list) and set(strings(parts)) <= arrays.keys() and len(set(parts)) == len(parts)
+        if not known or not is_shape(shape):
             raise ValueError(f"the parts of {name[:200]!r} are not all there")
         arrays[name] = np.concatenate([arrays.pop(part).reshape(-1) for part in parts]).reshape(shape)

@@ -57,6 +57,8 @@ def _load(path: Path) -> Any:
         raise _refusal(path, str(error)) from error
     except CheckpointError:
         raise
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
     except Exception as error:  # bytes that are no checkpoint end in whatever their reader meets first
         first_line = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(f"{path} is damaged, truncated, or no file of torch.save: {first_line[:200]}") from error

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hub_core.text.encoding import truncate
 from hub_core.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -76,6 +77,24 @@ def _adapter_class() -> Any:
             self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
         ) -> list[int]:
             return self.hub_tokenizer.with_specials(token_ids_0, token_ids_1)[1]
+
+        def truncate_sequences(
+            self,
+            ids: list[int],
+            pair_ids: list[int] | None = None,
+            num_tokens_to_remove: int = 0,
+            truncation_strategy: Any = "longest_first",
+            stride: int = 0,
+        ) -> tuple[list[int], list[int] | None, list[int]]:
+            # Of a pair, transformers' Python and Rust tokenizers cut different odd tokens; ours go with the latter.
+            strategy = str(getattr(truncation_strategy, "value", truncation_strategy))
+            if pair_ids is None or strategy != "longest_first" or self.truncation_side != "right":
+                cut: tuple[list[int], list[int] | None, list[int]] = super().truncate_sequences(
+                    ids, pair_ids, num_tokens_to_remove, truncation_strategy, stride
+                )
+                return cut
+            room = len(ids) + len(pair_ids) - max(0, num_tokens_to_remove)
+            return *truncate(ids, pair_ids, room, strategy), []
 
         def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
             if filename_prefix:

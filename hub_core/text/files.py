@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ def tokenizer_from_files(
     if missing or superfluous:
         wrong = [f"{role}= is missing" for role in missing] + [f"{role}= has no use" for role in superfluous]
         needs = ", ".join(f"{role}=" for role in cls.file_names) or "a folder, not single files"
-        raise SettingsError(f"tokenizer type {type!r} takes {needs}; {' and '.join(wrong) or 'none was given'}")
+        raise SettingsError(f"tokenizer type {type!r} takes {needs}; {' and '.join(wrong)}")
     return cls.from_files(files, options)
 
 
@@ -70,7 +69,7 @@ def _bundled_types() -> dict[str, Path]:
     for plugin in sorted(modules.glob(f"*/{PLUGIN_FILE}")):
         manifest = plugin.with_name(MANIFEST)
         if manifest.is_file():
-            found[str(json.loads(manifest.read_text(encoding="utf-8"))["tokenizer"].get("type"))] = plugin.parent
+            found[str(read_manifest(plugin.parent).tokenizer.get("type"))] = plugin.parent
     return found
 
 

@@ -134,13 +134,14 @@ def _has(backend: tokenizers.Tokenizer, token: str) -> bool:
 
 
 def _input_names(config: Mapping[str, Any], pair: Template) -> tuple[str, ...]:
-    """What the network takes: as stated, else token types where a pair has two and the network knows two."""
+    """What the network takes: as stated, else token types where special tokens have two and the network knows two."""
     stated = config.get("model_input_names")
     if stated:  # what only some networks take beside these (places on a page, ...) does not come out of text
         return tuple(name for name in FastTokenizer.input_names if name in stated)
     network = str(config.get("model_type") or config.get("tokenizer_class") or "").lower()
-    known = config.get("type_vocab_size", 2) > 1 and not network.startswith(_WITHOUT_TYPES)
-    if known and any(kind for _, kind in pair):
+    types = config.get("type_vocab_size")
+    known = (not isinstance(types, int) or types > 1) and not network.startswith(_WITHOUT_TYPES)
+    if known and any(kind for slot, kind in pair if isinstance(slot, list)):
         return ("input_ids", "token_type_ids", "attention_mask")
     return ("input_ids", "attention_mask")
 
@@ -178,7 +179,7 @@ def _through_transformers(folder: Path) -> tuple[tokenizers.Tokenizer, dict[str,
 
     try:
         made = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
+    except Exception as error:  # of many kinds, plain Exception among them
         raise CheckpointError(f"transformers finds no tokenizer in {folder}: {error}") from error
     if not made.is_fast:
         raise CheckpointError(f"{folder} has no tokenizer.json, and {type(made).__name__} cannot be turned into one")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import shutil
 import stat
 import tempfile
 import threading
@@ -44,13 +45,18 @@ class JiebaSegmenter:
 
     def __init__(self, user_words: Iterable[str] = ()) -> None:
         self.user_words = tuple(user_words)
+        self._jieba: Any = None
 
     def cut(self, text: str) -> list[str]:
         """The words of a text in order; joined they are the text."""
-        with _LOADING:
-            cutter = _cutter(self.user_words)
-        words: list[str] = cutter.lcut(text)
+        if self._jieba is None:
+            with _LOADING:
+                self._jieba = _cutter(self.user_words)
+        words: list[str] = self._jieba.lcut(text)
         return words
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.user_words,)
 
 
 @cache
@@ -97,10 +103,10 @@ def _cache_folder() -> Iterator[Path]:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK)
-    except PermissionError:
-        writable = False
-    except OSError as error:
+    except (FileExistsError, NotADirectoryError) as error:
         raise SettingsError(f"{folder} cannot be a folder: {error.strerror}; remove what is there") from error
+    except OSError:  # not ours, read-only, full
+        writable = False
     if writable:
         _make_private(folder)
         yield folder
@@ -119,6 +125,6 @@ def _make_private(folder: Path) -> None:
             f"{folder} is a link or belongs to another user; remove it, jieba trusts what it reads there"
         )
     if found.st_mode & 0o022:
-        for planted in folder.iterdir():
-            planted.unlink()
+        shutil.rmtree(folder)
+        folder.mkdir(mode=0o700)
     folder.chmod(0o700)

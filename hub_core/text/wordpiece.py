@@ -39,9 +39,7 @@ class WordPieceTokenizer(FastTokenizer):
     @classmethod
     def from_files(cls, files: Mapping[str, Path], options: Mapping[str, Any]) -> Self:
         """Build from ``files["vocab"]``. Raises DataError with file:line for an unusable vocabulary."""
-        vocabulary = read_vocabulary(files["vocab"])
-        parts = _parts(vocabulary, cls.read_options(options))
-        return cls(*parts, files={cls.file_names["vocab"]: vocabulary_bytes(vocabulary)})
+        return cls(**_parts(files["vocab"], cls.read_options(options)))
 
 
 class ErnieTokenizer(FastTokenizer):
@@ -58,15 +56,22 @@ class ErnieTokenizer(FastTokenizer):
     @classmethod
     def from_files(cls, files: Mapping[str, Path], options: Mapping[str, Any]) -> Self:
         """Build from ``files["vocab"]``. Raises DataError with file:line for an unusable vocabulary."""
-        vocabulary = read_vocabulary(files["vocab"])
-        parts = _parts(vocabulary, cls.read_options(options))
-        return cls(*parts, files={cls.file_names["vocab"]: vocabulary_bytes(vocabulary)})
+        return cls(**_parts(files["vocab"], cls.read_options(options)))
 
 
-def _parts(
-    vocabulary: dict[str, int], options: Mapping[str, Any]
-) -> tuple[tokenizers.Tokenizer, Mapping[str, str], Mapping[str, Any]]:
-    """What a FastTokenizer is made of: the backend, its special tokens, the options."""
+def _parts(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a FastTokenizer."""
+    vocabulary = read_vocabulary(path)
+    return {
+        "backend": _backend(vocabulary, options),
+        "specials": BERT_SPECIALS,
+        "options": options,
+        "files": {_FILES["vocab"]: vocabulary_bytes(vocabulary)},
+    }
+
+
+def _backend(vocabulary: dict[str, int], options: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    """BERT's rules on a vocabulary, with PaddleNLP's rule for symbols in front where the options ask for it."""
     import tokenizers
     from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
 
@@ -81,4 +86,4 @@ def _parts(
         backend.pre_tokenizer = bert
     backend.decoder = decoders.WordPiece(prefix="##")
     bert_template(backend, BERT_SPECIALS)
-    return backend, BERT_SPECIALS, options
+    return backend

@@ -1,0 +1,280 @@
+"""The trainer as its users meet it: PaddleHub's arguments, what it leaves behind, and what it refuses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import LABELS, tiny_module
+from training_program import labelled_rows, weights_hash
+
+import hub_core as hub
+from hub_core.errors import CheckpointError, DataError, DeviceError, SettingsError
+from hub_core.tasks.types import Batch, Example, Features
+from hub_core.torch_module import TorchModule
+from hub_core.train.average import WeightAverage
+from hub_core.train.objectives import Objective, Step, Supervised
+from hub_core.train.optimizers import adamw
+from hub_core.train.settings import TrainSettings
+from hub_core.train.trainer import Trainer, TrainResult
+
+ROWS = labelled_rows(30)
+
+
+def train(
+    tmp_path: Path, module: TorchModule | None = None, *, epochs: int = 2, rows: Sequence[Example] = ROWS, **options: Any
+) -> tuple[Trainer, TrainResult]:
+    module = module or tiny_module(tmp_path)
+    call = {
+        key: options.pop(key)
+        for key in ("eval_dataset", "log_interval", "save_interval", "num_workers", "collate_fn")
+        if key in options
+    }
+    trainer = Trainer(
+        module,
+        options.pop("optimizer", None) or adamw(module, learning_rate=5e-3),
+        checkpoint_dir=tmp_path / "ckpt",
+        use_vdl=options.pop("use_vdl", False),
+        **options,
+    )
+    return trainer, trainer.train(rows, epochs=epochs, batch_size=8, **call)
+
+
+def test_paddlehubs_call_evaluates_and_leaves_the_best_model(tmp_path: Path) -> None:
+    trainer, result = train(tmp_path, epochs=3, eval_dataset=ROWS, log_interval=1)
+    assert {"best_model", "epoch_3", "state"} == {path.name for path in (tmp_path / "ckpt").iterdir()}
+    evaluations = [row for row in result.history if "f1" in row]
+    assert [row["epoch"] for row in evaluations] == [1, 2, 3]
+    assert result.best is not None
+    assert result.best["f1"] == max(row["f1"] for row in evaluations)
+    best = hub.Module(directory=tmp_path / "ckpt" / "best_model")
+    assert best.spec.metrics["f1"] == result.best["f1"]
+    assert Trainer(best, checkpoint_dir=tmp_path / "x").evaluate(ROWS, batch_size=7)["metrics"] == result.best
+    losses = [row["loss"] for row in result.history if "loss" in row]
+    assert len(losses) == result.steps == 12
+    assert losses[-1] < losses[0] / 2
+
+
+def test_the_module_is_ready_to_answer_afterwards(tmp_path: Path) -> None:
+    trainer, _ = train(tmp_path)
+    assert not trainer.model.training
+    assert trainer.model.task is not None
+    assert trainer.model.task.options["max_seq_len"] == 64
+    assert trainer.model.predict(["新华社"]) == trainer.model.predict(["新华社"])
+
+
+def test_epoch_folders_by_interval_and_rotation(tmp_path: Path) -> None:
+    train(tmp_path, epochs=7, save_interval=2, settings=TrainSettings(keep_epochs=2))
+    assert sorted(path.name for path in (tmp_path / "ckpt").glob("epoch_*")) == ["epoch_6", "epoch_7"]
+    assert [path.name for path in (tmp_path / "ckpt" / "state").iterdir()] == ["step-000000028"]
+
+
+def test_a_comparison_of_ones_own(tmp_path: Path) -> None:
+    seen: list[tuple[float, float]] = []
+
+    def worse(old: dict[str, float], new: dict[str, float]) -> bool:
+        seen.append((old["f1"], new["f1"]))
+        return False
+
+    _, result = train(tmp_path, epochs=3, eval_dataset=ROWS, compare_metrics=worse)
+    first = next(row for row in result.history if "f1" in row)
+    assert result.best is not None
+    assert result.best["f1"] == first["f1"]
+    assert len(seen) == 2
+
+
+def test_tensorboard_has_paddlehubs_tags(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(tmp_path, eval_dataset=ROWS, log_interval=2, use_vdl=True)
+    events = EventAccumulator(str(tmp_path / "ckpt" / "visualization"))
+    events.Reload()
+    assert {"TRAIN/loss", "TRAIN/lr", "TRAIN/grad_norm", "EVAL/f1"} <= set(events.Tags()["scalars"])
+    assert [point.step for point in events.Scalars("TRAIN/loss")] == [2, 4, 6, 8]
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_lower_precision_learns_too(tmp_path: Path, precision: str) -> None:
+    _, result = train(tmp_path, epochs=4, log_interval=1, settings=TrainSettings(precision=precision))  # type: ignore[arg-type]
+    losses = [row["loss"] for row in result.history]
+    assert losses[-1] < losses[0] / 2
+
+
+def test_use_gpu_goes_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in device: the code asks for a GPU and is given the CPU; the weights are those of a CPU run."""
+    plain, _ = train(tmp_path / "cpu")
+    asked: list[bool] = []
+
+    def stand_in(use_gpu: bool) -> torch.device:
+        asked.append(use_gpu)
+        return torch.device("cpu")
+
+    monkeypatch.setattr("hub_core.train.trainer.pick_device", stand_in)
+    monkeypatch.setattr("hub_core.torch_module.pick_device", stand_in)
+    trainer, _ = train(tmp_path / "gpu", use_gpu=True)
+    assert trainer.model.predict(["新华社"], use_gpu=True) == plain.model.predict(["新华社"])
+    assert asked == [True, True]
+    assert weights_hash(trainer.model) == weights_hash(plain.model)
+
+
+def test_workers_change_nothing(tmp_path: Path) -> None:
+    alone, _ = train(tmp_path / "a")
+    helped, _ = train(tmp_path / "b", num_workers=2)
+    assert weights_hash(alone.model) == weights_hash(helped.model)
+
+
+def test_a_collate_function_of_ones_own(tmp_path: Path) -> None:
+    module = tiny_module(tmp_path)
+    sizes: list[int] = []
+
+    def collate(rows: Sequence[Features]) -> Batch:
+        sizes.append(len(rows))
+        assert module.task is not None
+        return module.task.collate(rows, {"input_ids": module.tokenizer.pad_id})
+
+    train(tmp_path, module, epochs=1, collate_fn=collate)
+    assert sum(sizes) == len(ROWS)
+
+
+def test_an_average_of_the_weights(tmp_path: Path) -> None:
+    module = torch.nn.Linear(2, 1)
+    average = WeightAverage(module, 0.5)
+    start = module.weight.detach().clone()
+    with torch.no_grad():
+        module.weight += 1
+    average.update(steps=100)
+    with average.applied():
+        assert torch.allclose(module.weight, start + 0.5)
+    assert torch.allclose(module.weight, start + 1)
+    average.update(steps=1)  # early on the decay is small: (1 + 1) / (10 + 1)
+    average.apply()
+    assert torch.allclose(module.weight, start + 0.5 * 2 / 11 + 9 / 11)
+
+
+def test_the_average_is_what_is_saved_and_resumed(tmp_path: Path) -> None:
+    settings = TrainSettings(ema=0.9, state_steps=3)
+    whole, result = train(tmp_path / "whole", epochs=3, eval_dataset=ROWS, settings=settings)
+    saved = hub.Module(directory=tmp_path / "whole" / "ckpt" / "epoch_3")
+    assert weights_hash(saved.network) == weights_hash(whole.model.network)
+    again, _ = train(tmp_path / "whole", epochs=3, eval_dataset=ROWS, settings=settings)
+    assert weights_hash(again.model) == weights_hash(whole.model)
+    plain, _ = train(tmp_path / "plain", epochs=3)
+    assert weights_hash(plain.model) != weights_hash(whole.model)
+    assert result.best is not None
+
+
+class Scaled(Objective):
+    """An objective with a parameter of its own."""
+
+    def __init__(self, module: TorchModule) -> None:
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.ones(()))
+        self.inner = Supervised(module)
+        self.epochs: list[int] = []
+
+    def forward(self, module: Any, batch: Batch) -> Step:
+        return Step(self.inner(module, batch).loss * self.scale)
+
+    def weight(self, module: TorchModule, batch: Batch) -> float:
+        return self.inner.weight(module, batch)
+
+    def start_epoch(self, module: TorchModule, epoch: int) -> None:
+        self.epochs.append(epoch)
+
+
+def test_an_objectives_own_parameters_train_too(tmp_path: Path) -> None:
+    module = tiny_module(tmp_path)
+    objective = Scaled(module)
+    trainer, _ = train(tmp_path, module, objective=objective)
+    assert objective.scale.item() != 1
+    assert objective.epochs == [0, 1]
+    counted = [p for group in trainer.optimizer.param_groups for p in group["params"]]
+    assert len(counted) == len({id(p) for p in counted}) == len(list(module.parameters())) + 1
+
+
+def test_weight_decay_spares_biases_and_norms(tmp_path: Path) -> None:
+    module = tiny_module(tmp_path)
+    decayed, spared = adamw(module, learning_rate=1e-3, weight_decay=0.1).param_groups
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
+    assert all(p.ndim > 1 for p in decayed["params"])
+    assert len(decayed["params"]) + len(spared["params"]) == len(list(module.parameters()))
+
+
+def test_mistakes_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tiny_module(tmp_path)
+    trainer = Trainer(module, checkpoint_dir=tmp_path / "ckpt", use_vdl=False)
+    with pytest.raises(SettingsError, match="epochs must be a whole number of at least 1, not 0"):
+        trainer.train(ROWS, epochs=0)
+    with pytest.raises(DataError, match="the training data has no rows"):
+        trainer.train([])
+    with pytest.raises(DataError, match="the evaluation data has no rows"):
+        trainer.evaluate([])
+    with pytest.raises(DataError, match="rows without labels"):
+        trainer.train([Example("中", units=("中",))])
+    with pytest.raises(DataError, match=r"row 7: unknown label 'B-PRE'; did you mean 'B-PER'"):
+        trainer.train([Example("中", units=("中",), label=("B-PRE",), key="row 7")])
+    with pytest.raises(SettingsError, match="needs a module from hub.Module, not Linear"):
+        Trainer(torch.nn.Linear(1, 1))  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="without a task"):
+        Trainer(tiny_module(tmp_path, task=None))
+    with pytest.raises(SettingsError, match="metric 'f2' is not measured; there are: precision, recall, f1"):
+        train(tmp_path / "m", eval_dataset=ROWS, settings=TrainSettings(metric="f2"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(DeviceError, match="use_gpu=True"):
+        Trainer(module, use_gpu=True)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "ckpt").write_text("a file where the folder should be", encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"checkpoint_dir .*ckpt cannot be written"):
+        train(tmp_path)
+    if os.getuid() != 0:  # root may write anywhere
+        (tmp_path / "locked").mkdir(mode=0o500)
+        with pytest.raises(CheckpointError, match="Permission denied"):
+            train(tmp_path / "locked")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"schedule": "linar"}, "unknown value 'linar' of schedule; did you mean 'linear'"),
+        ({"seed": 1.5}, "seed must be int, not 1.5"),
+        ({"warmup_ratio": 2}, "warmup_ratio=2 must be between 0 and 1"),
+        ({"accumulation": True}, "accumulation must be int, not True"),
+        ({"ema": 1.0}, "ema=1.0 must be between 0 and 0.999999"),
+    ],
+)
+def test_unusable_settings_are_named(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        TrainSettings(**values)
+
+
+def test_settings_from_json(tmp_path: Path) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text('{"schedule": "cosine", "warmup_steps": 5}', encoding="utf-8")
+    settings = TrainSettings.from_json(path)
+    assert (settings.schedule, settings.warmup_steps) == ("cosine", 5)
+    assert TrainSettings().replace(**settings.to_json()) == settings
+    path.write_text('{"warmup": 5}', encoding="utf-8")
+    with pytest.raises(SettingsError, match="unknown training setting 'warmup'; did you mean"):
+        TrainSettings.from_json(path)
+    path.write_text("[", encoding="utf-8")
+    with pytest.raises(SettingsError, match="cannot be read as JSON"):
+        TrainSettings.from_json(path)
+    path.write_text("[]", encoding="utf-8")
+    with pytest.raises(SettingsError, match="must hold a JSON object"):
+        TrainSettings.from_json(path)
+
+
+@pytest.mark.parametrize("task", ["token-cls", "seq-cls"])
+def test_a_bilstm_learns(tmp_path: Path, task: str) -> None:
+    labels = LABELS if task == "token-cls" else ("even", "odd")
+    rows = ROWS if task == "token-cls" else [Example(r.text, label=labels[len(r.text) % 2], key=r.key) for r in ROWS]
+    module = tiny_module(tmp_path, family="bilstm", task=task, labels=labels)
+    _, result = train(tmp_path, module, epochs=12, rows=rows, eval_dataset=rows, optimizer=adamw(module, learning_rate=0.02))
+    assert result.best is not None
+    assert result.best["accuracy"] > 0.9
