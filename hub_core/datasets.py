@@ -20,8 +20,8 @@ from hub_core.data.location import locate
 from hub_core.data.rows import RowReading, read_examples
 from hub_core.data.tables import table_format
 from hub_core.errors import LabelError, NotFoundError, SettingsError, unknown
-from hub_core.tasks.tagging import OUTSIDE
-from hub_core.tasks.types import IGNORE, Example
+from hub_core.examples import IGNORE, Example
+from hub_core.tagging import OUTSIDE
 
 if TYPE_CHECKING:
     from hub_core.text.tokenizer import Tokenizer

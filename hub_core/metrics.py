@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from hub_core.errors import LabelError, SettingsError
-from hub_core.tasks.tagging import Span, spans
-from hub_core.tasks.types import Array
+from hub_core.examples import Array
+from hub_core.tagging import Span, spans
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def entity_scores(
 ) -> EntityScores:
     """Precision, recall and F1 of entities, exact in type, start and end, over all sentences together.
 
-    `gold` and `predicted` hold one label per unit of each sentence; see `hub_core.tasks.tagging.spans` for `scheme`
+    `gold` and `predicted` hold one label per unit of each sentence; see `hub_core.tagging.spans` for `scheme`
     and `suffix`. Equals seqeval's (default mode) micro average, and its `classification_report` per type.
     Raises SettingsError where sentences or their lengths do not correspond.
     """

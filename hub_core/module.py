@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from hub_core.errors import CheckpointError, LabelError, NotFoundError, SettingsError, unknown
 from hub_core.install import adopt_hf_folder, ensure, resolve
+from hub_core.labels import labels_from_map
 from hub_core.plugins import Catalog
 from hub_core.spec import MANIFEST, WEIGHTS, HeadSpec, ModuleSpec, canonical, read_manifest
-from hub_core.tasks.task import Task, labels_from_map
+from hub_core.tasks.task import Task
 from hub_core.trust import module_catalog
 
 if TYPE_CHECKING:

@@ -10,8 +10,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from filelock import FileLock
-
 from hub_core.addresses import redact
 from hub_core.errors import InstallError
 from hub_core.paths import write_text
@@ -32,6 +30,8 @@ class Pins:
         """Keep the sha256 of addresses (address to sha256); those that are pinned already stay as they are."""
         if not found:
             return
+        from filelock import FileLock
+
         self._lock.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self._lock):
             pins = {**{_key(url): digest for url, digest in found.items()}, **self._read()}

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hub_core.errors import NotFoundError, SettingsError, unknown
+from hub_core.examples import Example
+from hub_core.labels import labels_from_map
 from hub_core.plugins import catalog
 from hub_core.spec import ModuleSpec, parse_manifest
-from hub_core.tasks.task import Task, labels_from_map
-from hub_core.tasks.types import Example
+from hub_core.tasks.task import Task
 from hub_core.text.words import build_char_vocabulary, build_word_vocabulary, read_word_list
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def new_module(
     builder = family_of(family, catalog())
     if task not in builder.supports:
         raise NotFoundError(unknown("task", task, builder.supports, where=f"of family {family}"))
-    complete = {"vocab_size": len(tokenizer.get_vocab()), **config}
+    complete = {"vocab_size": tokenizer.vocab_size, **config}
     manifest.setdefault("supports", tuple(builder.supports))
     spec = ModuleSpec(name, version, family, complete, {"type": tokenizer.type}, **manifest)
     head: Task = catalog().get("task", task)(labels, task_options)

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from packaging.version import InvalidVersion, Version
 
 from hub_core.blobs import Blobs
 from hub_core.errors import HubError, InstallError, IntegrityError, NotFoundError, unknown
 from hub_core.paths import atomic_folder, bundled, hub_home, leftovers, sha256_file
 from hub_core.receipt import Download, Receipt, StoredFile, read_receipt
+from hub_core.registry import Requirement, parse_requirement
 from hub_core.spec import MANIFEST, RECEIPT, WEIGHTS, ModuleSpec, canonical, read_manifest
 
 #: Staged folders in which nothing changed for so many seconds are of processes that are no more.
@@ -83,6 +83,8 @@ class Store:
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Keep other processes from installing or removing the same module for the length of the block."""
+        from filelock import FileLock, Timeout  # 20 ms that listing modules does without
+
         path = self.home / "locks" / f"{canonical(name)}.lock"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,15 +131,18 @@ class Store:
         return _read(self._folder(spec))
 
     def remove(self, name: str, version: str | None = None) -> list[Installed]:
-        """Remove one version of a module, or all of them, with the files that no other module shares.
+        """Remove a module's versions, with the files that no other module shares; what was removed.
 
-        Raises NotFoundError where it is not installed, InstallError where it came with the program.
+        Versions are given as for `parse_requirement` (``small==1.0``, or apart: ``1.0``, ``<2``); without, all go.
+        Raises NotFoundError where there is none, InstallError where it came with the program.
         """
-        with self.lock(name):
-            mine = [item for item in self.installed() if item.spec.canonical == canonical(name)]
-            gone = [item for item in mine if not item.bundled and _is_version(item.spec, version)]
+        requirement = parse_requirement(name, version)
+        with self.lock(requirement.name):
+            mine = [item for item in self.installed() if item.spec.canonical == requirement.canonical]
+            meant = [i for i in mine if requirement.specifier.contains(i.spec.parsed_version, prereleases=True)]
+            gone = [item for item in meant if not item.bundled]
             if not gone:
-                raise self._not_removable(name, version, mine)
+                raise self._not_removable(requirement, mine, meant)
             for item in gone:
                 aside = item.folder.with_name(f".{item.folder.name}.{uuid.uuid4().hex}.tmp")
                 item.folder.rename(aside)  # at once, so that nobody sees half a module
@@ -191,15 +196,15 @@ class Store:
         modules = bundled("modules") if self._bundled is None else self._bundled
         return (path.parent for path in sorted(modules.glob(f"*/{WEIGHTS}")))
 
-    def _not_removable(self, name: str, version: str | None, mine: list[Installed]) -> HubError:
-        fixed = [item for item in mine if item.bundled and _is_version(item.spec, version)]
-        if fixed:
-            return InstallError(f"{fixed[0].spec.title} came with hub_core and cannot be uninstalled on its own")
+    def _not_removable(self, wanted: Requirement, mine: list[Installed], meant: list[Installed]) -> HubError:
+        if meant:
+            return InstallError(f"{meant[0].spec.title} came with hub_core and cannot be uninstalled on its own")
         if mine:
             versions = ", ".join(item.spec.version for item in mine)
-            return NotFoundError(f"{name} {version} is not installed; installed versions: {versions}")
+            return NotFoundError(f"{wanted} is not installed; installed versions of {wanted.name}: {versions}")
         known = {item.spec.name for item in self.installed() if not item.bundled}
-        return NotFoundError(unknown("installed module", name, known, remedy="`hub list` shows what is installed"))
+        remedy = "`hub list` shows what is installed"
+        return NotFoundError(unknown("installed module", wanted.name, known, remedy=remedy))
 
     def _unusable(self, error: OSError) -> InstallError:
         return InstallError(

@@ -16,13 +16,13 @@ import torch
 from torch import nn
 
 from hub_core.errors import CheckpointError, DeviceError, SettingsError
+from hub_core.examples import Array, Batch
 from hub_core.infer.answers import Answers
 from hub_core.infer.predictor import Predictor, Progress
 from hub_core.nn.families import Family
 from hub_core.paths import atomic_folder
 from hub_core.spec import MANIFEST, ModuleSpec
 from hub_core.tasks.task import Task
-from hub_core.tasks.types import Array, Batch
 from hub_core.text.tokenizer import Tokenizer
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hub_core.errors import CheckpointError, SettingsError
+from hub_core.examples import IGNORE, Batch
 from hub_core.nn.bilstm import (
     POOLINGS,
     BiLstmConfig,
@@ -29,7 +30,6 @@ from hub_core.nn.families import family_of
 from hub_core.nn.weights import read_weights
 from hub_core.plugins import catalog
 from hub_core.spec import WEIGHTS
-from hub_core.tasks.types import IGNORE, Batch
 
 LABELS = ("B-X", "I-X", "O")
 SMALL: Mapping[str, Any] = {"vocab_size": 50, "embedding_size": 6, "hidden_size": 5}
@@ -310,7 +310,7 @@ def test_unusable_configs_are_refused(change: Mapping[str, Any], message: str) -
         BiLstmConfig.from_mapping({**SMALL, **change})
 
 
-def test_missing_sizes_and_unknown_tasks_and_dtypes_are_refused(tmp_path: Path) -> None:
+def test_missing_sizes_and_unknown_tasks_are_refused() -> None:
     with pytest.raises(SettingsError, match="lacks embedding_size, hidden_size"):
         BiLstmConfig.from_mapping({"vocab_size": 3})
     with pytest.raises(SettingsError, match=r"unknown task 'seq_cls' .* did you mean 'seq-cls'"):

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub_core.examples import IGNORE, Array
 from hub_core.nn.crf import Crf
-from hub_core.tasks.types import IGNORE, Array
 from hub_core.tasks.viterbi import marginals, viterbi
 
 

@@ -36,7 +36,7 @@ from hub_core.errors import (
     SettingsError,
     SourceError,
 )
-from hub_core.tasks.types import Example
+from hub_core.examples import Example
 
 TAGS = ["B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "O"]
 

@@ -88,11 +88,11 @@ def test_paddlehubs_own_names_of_things(base: Path) -> None:
         ({"name": "ernie", "directory": "x"}, SettingsError, "and not both"),
         ({"name": "erni"}, NotFoundError, "unknown module 'erni'; did you mean 'ernie'"),
         ({"name": "ernie", "version": "9.9"}, NotFoundError, r"(?s)9\.9.*2\.0\.2"),
-        ({"name": "ernie", "task": "token_cls"}, NotFoundError, "unknown task 'token_cls' for ernie 2.0.2; did you mean"),
+        ({"name": "ernie", "task": "token_cls"}, NotFoundError, "unknown task 'token_cls' for ernie 2.0.2"),
         ({"name": "ernie", "task": "token-cls"}, LabelError, "needs a label_map"),
         ({"name": "ernie", "label_map": ["a"]}, SettingsError, "label_map needs a task"),
         ({"directory": "nowhere"}, NotFoundError, "directory='nowhere' is not a folder"),
-        ({"name": "ernie", "load_checkpoint": "ckpt/none"}, CheckpointError, "load_checkpoint='ckpt/none' does not exist"),
+        ({"name": "ernie", "load_checkpoint": "ckpt/none"}, CheckpointError, "'ckpt/none' does not exist"),
     ],
 )
 def test_mistakes_are_named(base: Path, arguments: dict[str, Any], error: type[HubError], message: str) -> None:
@@ -243,9 +243,7 @@ def test_new_modules_train_from_nothing(tmp_path: Path) -> None:
     assert record["config"]["vocab_size"] == len(tokenizer.get_vocab())
     assert answers(hub.Module(directory=tmp_path / "mine")) == answers(module)
     with pytest.raises(NotFoundError, match="unknown task 'embedding' of family bilstm"):
-        hub.new_module(
-            family="bilstm", config={}, tokenizer=tokenizer, task="embedding", label_map=["a"], name="mine"
-        )
+        hub.new_module(family="bilstm", config={}, tokenizer=tokenizer, task="embedding", label_map=["a"], name="mine")
 
 
 def test_half_precision_is_stored_half_and_loaded_whole(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import training_program
 from training_program import labelled_rows, train, train_and_report, weights_hash
 
 from hub_core.errors import CheckpointError, NonFiniteLossError, ResumeError
-from hub_core.tasks.types import Batch
+from hub_core.examples import Batch
 from hub_core.train import state
 from hub_core.train.objectives import Step, Supervised
 

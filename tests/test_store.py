@@ -15,7 +15,7 @@ from filelock import FileLock
 from folders import module_folder, safetensors, spec
 
 from hub_core import store as store_file
-from hub_core.errors import HubError, InstallError, IntegrityError, NotFoundError
+from hub_core.errors import HubError, InstallError, IntegrityError, NotFoundError, SettingsError
 from hub_core.paths import sha256_file
 from hub_core.pins import Pins
 from hub_core.receipt import Download, Receipt, read_receipt
@@ -153,17 +153,22 @@ def test_removing_one_version_keeps_the_others(store: Store) -> None:
     for version in ("1.0", "2.0"):
         put(store, spec(version=version))
     assert [item.spec.version for item in store.remove("small", "1.0")] == ["1.0"]
-    with pytest.raises(NotFoundError, match=r"small 1.0 is not installed; installed versions: 2.0"):
+    with pytest.raises(NotFoundError, match=r"small==1.0 is not installed; installed versions of small: 2.0"):
         store.remove("small", "1.0")
-    put(store, spec(version="3.0"))
-    assert [item.spec.version for item in store.remove("small")] == ["3.0", "2.0"]
+    for version in ("2.1", "3.0rc1", "3.0"):
+        put(store, spec(version=version))
+    assert [item.spec.version for item in store.remove("small==2.1")] == ["2.1"]
+    assert [item.spec.version for item in store.remove("Small", ">=3")] == ["3.0"]
+    assert [item.spec.version for item in store.remove("small")] == ["3.0rc1", "2.0"]
 
 
-@pytest.mark.parametrize("name", ["smal", "..", "../..", "."])
-def test_removing_what_is_not_there(store: Store, name: str) -> None:
+def test_removing_what_is_not_there(store: Store) -> None:
     put(store, spec())
-    with pytest.raises(NotFoundError, match=r"unknown installed module .*`hub list`"):
-        store.remove(name)
+    with pytest.raises(NotFoundError, match=r"unknown installed module 'smal'; did you mean 'small'.*`hub list`"):
+        store.remove("smal")
+    for name in ("..", "../..", ".", "/etc", ""):
+        with pytest.raises(SettingsError, match="is not a module's name"):
+            store.remove(name)
     assert len(store.installed()) == 1
 
 

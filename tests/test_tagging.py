@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
 from hub_core.errors import LabelError, NotFoundError
-from hub_core.tasks.tagging import SCHEMES, Span, detect_scheme, parse_label, spans
+from hub_core.tagging import SCHEMES, Span, detect_scheme, parse_label, spans
 
 steady = settings(deadline=None, derandomize=True, max_examples=60)
 TYPES = ["PER", "ORG", "LOC-CITY", "O", "B", "地名"]

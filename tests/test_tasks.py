@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from tiny import LABELS, tiny_tokenizer
 
 from hub_core.errors import DataError, LabelError, SettingsError
+from hub_core.examples import IGNORE, Example, join_units
+from hub_core.labels import labels_from_map
 from hub_core.tasks.seq_cls import SeqCls
-from hub_core.tasks.task import labels_from_map
-from hub_core.tasks.token_cls import TokenCls, _windows, join_units
-from hub_core.tasks.types import IGNORE, Example
+from hub_core.tasks.token_cls import TokenCls, _windows
 from hub_core.text.tokenizer import Tokenizer
 
 TASK = TokenCls(LABELS)

@@ -14,7 +14,7 @@ from training_program import labelled_rows, weights_hash
 
 import hub_core as hub
 from hub_core.errors import CheckpointError, DataError, DeviceError, SettingsError
-from hub_core.tasks.types import Batch, Example, Features
+from hub_core.examples import Batch, Example, Features
 from hub_core.torch_module import TorchModule
 from hub_core.train.average import WeightAverage
 from hub_core.train.objectives import Objective, Step, Supervised
@@ -26,7 +26,12 @@ ROWS = labelled_rows(30)
 
 
 def train(
-    tmp_path: Path, module: TorchModule | None = None, *, epochs: int = 2, rows: Sequence[Example] = ROWS, **options: Any
+    tmp_path: Path,
+    module: TorchModule | None = None,
+    *,
+    epochs: int = 2,
+    rows: Sequence[Example] = ROWS,
+    **options: Any,
 ) -> tuple[Trainer, TrainResult]:
     module = module or tiny_module(tmp_path)
     call = {
@@ -275,6 +280,7 @@ def test_a_bilstm_learns(tmp_path: Path, task: str) -> None:
     labels = LABELS if task == "token-cls" else ("even", "odd")
     rows = ROWS if task == "token-cls" else [Example(r.text, label=labels[len(r.text) % 2], key=r.key) for r in ROWS]
     module = tiny_module(tmp_path, family="bilstm", task=task, labels=labels)
-    _, result = train(tmp_path, module, epochs=12, rows=rows, eval_dataset=rows, optimizer=adamw(module, learning_rate=0.02))
+    optimizer = adamw(module, learning_rate=0.02)
+    _, result = train(tmp_path, module, epochs=12, rows=rows, eval_dataset=rows, optimizer=optimizer)
     assert result.best is not None
     assert result.best["accuracy"] > 0.9

@@ -13,7 +13,7 @@ import torch
 from tiny import LABELS, tiny_module
 from training_program import labelled_rows
 
-from hub_core.tasks.types import Example
+from hub_core.examples import Example
 from hub_core.torch_module import TorchModule
 from hub_core.train.batches import encode_all
 from hub_core.train.settings import TrainSettings

@@ -12,11 +12,15 @@ import torch
 from hub_core.nn.families import family_of
 from hub_core.plugins import catalog
 from hub_core.spec import ModuleSpec
-from hub_core.text.tokenizer import Tokenizer
 from hub_core.text.files import tokenizer_from_files
+from hub_core.text.tokenizer import Tokenizer
 from hub_core.torch_module import TorchModule
 
-CHARACTERS = "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理心她本前开但因只从想实新华社北京月日电务院副总李岚清今海见美商芭拉弗兰克林"
+CHARACTERS = (
+    "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里"
+    "用道行所然家种事成方多经么去法学如都同现当没动面起看定天分还进好小部其些主样理心她本前开但因只从想实"
+    "新华社北京月日电务院副总李岚清今海见美商芭拉弗兰克林"
+)
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(CHARACTERS), *"0123456789abc,。"]
 LABELS = ("B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "O")
 
@@ -62,7 +66,7 @@ def tiny_module(
     )
     if family not in ("electra", "albert", "bilstm"):
         sizes.pop("embedding_size")
-    full = {"vocab_size": len(tokenizer.get_vocab()), **sizes, **config}
+    full = {"vocab_size": tokenizer.vocab_size, **sizes, **config}
     builder = family_of(family, catalog())
     torch.manual_seed(seed)
     network = builder.build(full, task=task, labels=labels if task else ())
@@ -83,9 +87,15 @@ def small_module_folder(spec: ModuleSpec, folder: Path) -> Path:
     """A module folder of a registered module, with its name, architecture and tokenizer type, but small and random."""
     folder.mkdir(parents=True)
     tokenizer = small_tokenizer(spec, folder)
-    config = small_config(spec.config, len(tokenizer.get_vocab()))
+    config = small_config(spec.config, tokenizer.vocab_size)
     small = replace(
-        spec, config=config, tokenizer=tokenizer.save(folder), files=(), heads=(), metrics={}, also_versions=(),
+        spec,
+        config=config,
+        tokenizer=tokenizer.save(folder),
+        files=(),
+        heads=(),
+        metrics={},
+        also_versions=(),
         base=f"{spec.name}=={spec.version}",
     )
     builder = family_of(spec.family, catalog())
@@ -102,7 +112,7 @@ def small_tokenizer(spec: ModuleSpec, folder: Path) -> Tokenizer:
     vocabulary = write_vocabulary(folder)
     if kind != "ernie-tiny":
         return tokenizer_from_files(kind, vocab=vocabulary, **options)
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "▁", *(f"▁{c}" for c in dict.fromkeys(CHARACTERS)), *CHARACTERS]
+    pieces = [*VOCABULARY[:5], "▁", *(f"▁{character}" for character in CHARACTERS), *CHARACTERS]
     vocabulary.write_text("\n".join(dict.fromkeys(pieces)) + "\n", encoding="utf-8")
     words = folder / "words.txt"
     words.write_text("中国\n北京\n国务院\n新华社\n", encoding="utf-8")

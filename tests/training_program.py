@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from tiny import LABELS, tiny_module
 
-from hub_core.tasks.types import Batch, Example
+from hub_core.examples import Batch, Example
 from hub_core.torch_module import TorchModule
 from hub_core.train.objectives import Step, Supervised
 from hub_core.train.settings import TrainSettings

@@ -1,187 +1,175 @@
-"""Commands that let a module answer: run (a few texts), predict (files), evaluate (labelled data)."""
+"""Commands that let a module answer: run (a few texts), predict (a file), evaluate (labelled data)."""
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from hub_core.cli.output import JsonFlag, print_json, print_pairs, print_table, progress_bar
-from hub_core.errors import DataError, SettingsError
+from hub_core.cli.command import command
+from hub_core.cli.loading import load_trained
+from hub_core.cli.options import PATH, Answering, answering_options, json_flag, rename_labels
+from hub_core.cli.output import print_groups, print_json, print_json_lines, print_record, print_table, progress_bar
+from hub_core.errors import CheckpointError, DataError
 
 if TYPE_CHECKING:
-    from hub_core.torch_module import TorchModule
+    from hub_core.infer.predictor import Predictor
+    from hub_core.tasks.types import Example, Prediction
 
-ModuleOption = Annotated[
-    str, typer.Option("--module", "-m", help="An installed or registered name, or a folder such as ./ckpt/best_model.")
-]
-MaxSeqLen = Annotated[
-    int | None, typer.Option("--max-seq-len", "--max_seq_len", help="Tokens per row (default: what the module knows).")
-]
-BatchSize = Annotated[int, typer.Option("--batch-size", "--batch_size", min=1, help="Rows that are computed together.")]
-UseGpu = Annotated[bool, typer.Option("--use-gpu", "--use_gpu", help="Compute on the GPU.")]
-TaskOption = Annotated[
-    str | None, typer.Option("--task", help="Which of the module's tasks (default: the one it was made for).")
-]
+_module = click.option(
+    "--module", "-m", "name", required=True, help="A module's name, hf:org/repo, or a folder with a '/'."
+)
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register this file's commands."""
-    app.command("run")(run)
-    app.command("predict")(predict)
-    app.command("evaluate")(evaluate)
-
-
+@command(
+    "run",
+    examples=[
+        "hub run bilstm-ner-zh '新华社北京5月7日电'",
+        "hub run ./ckpt/best_model --input-path texts.txt --json",
+    ],
+)
+@click.argument("name")
+@click.argument("texts", nargs=-1)
+@click.option("--input-text", metavar="TEXT", help="One more text to answer.")
+@click.option("--input-path", type=PATH, help="A file with one text per line, or a table (.tsv, .csv, .jsonl, .conll).")
+@answering_options
+@json_flag
 def run(
-    name: Annotated[str, typer.Argument(help="A module's name, or a folder such as ./ckpt/best_model.")],
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts to answer.")] = None,
-    input_text: Annotated[str | None, typer.Option("--input-text", "--input_text", help="One text to answer.")] = None,
-    input_path: Annotated[
-        Path | None, typer.Option("--input-path", "--input_path", help="A file with one text per line.")
-    ] = None,
-    max_seq_len: MaxSeqLen = None,
-    batch_size: BatchSize = 32,
-    use_gpu: UseGpu = False,
-    as_json: JsonFlag = False,
+    name: str, texts: tuple[str, ...], input_text: str | None, input_path: Path | None, how: Answering, as_json: bool
 ) -> None:
-    """Answer texts with a module that has a task: hub run bilstm-ner-zh '新华社北京5月7日电'."""
-    rows = [*(texts or ()), *([input_text] if input_text is not None else ()), *_lines(input_path)]
-    if not rows:
-        raise SettingsError("nothing to answer: give texts, --input_text or --input_path FILE")
-    module = load_module(name, use_gpu=use_gpu)
-    answers = module.predict(rows, max_seq_len=max_seq_len, batch_size=batch_size)
+    """Let a module answer a few texts, and print a table.
+
+    NAME is a module's name, hf:org/repo, or a folder with a '/', such as ./ckpt/best_model.
+    """
+    given = [*texts, *([] if input_text is None else [input_text])]
+    if not given and input_path is None:
+        raise click.UsageError("nothing to answer: give TEXTS, --input-text or --input-path")
+    _check_texts(given)
+    predictor = load_trained(name, task=how.task, use_gpu=how.use_gpu).predictor()
+    examples = [predictor.task.example(text, key=f"text {at}") for at, text in enumerate(given, start=1)]
+    if input_path is not None:
+        examples += _read(input_path, predictor)
+    rows = list(_answers(predictor, examples, how))
     if as_json:
-        print_json([{"text": row, **answer} for row, answer in zip(rows, answers, strict=True)])
-    elif "entities" in answers[0]:
-        _print_entities(rows, answers)
+        print_json(rows)
+    elif "entities" in rows[0]:
+        print_groups(("entity", "label", "characters", "score"), [(_shown(row), _entity_rows(row)) for row in rows])
     else:
-        print_table(
-            ("text", "label", "probability"),
-            [(row, a["label"], f"{a['probability']:.4f}") for row, a in zip(rows, answers, strict=True)],
-        )
+        _print_classes(rows)
 
 
-def predict(
-    module: ModuleOption,
-    data: Annotated[Path, typer.Option("--data", help="A file: .tsv, .csv, .jsonl, .conll, or .txt (a text a line).")],
-    output: Annotated[
-        Path | None, typer.Option("--output", help="Where to write JSON lines (default: stdout).")
-    ] = None,
-    task: TaskOption = None,
-    max_seq_len: MaxSeqLen = None,
-    batch_size: BatchSize = 32,
-    use_gpu: UseGpu = False,
-) -> None:
-    """Answer every row of a file, as JSON lines in the file's order."""
-    from hub_core.data.texts import read_texts
-    from hub_core.infer.answers import warn_truncated
-    from hub_core.paths import atomic_file
+@command("predict", examples=["hub predict --module bilstm-ner-zh --data texts.txt --output answers.jsonl"])
+@_module
+@click.option("--data", type=PATH, required=True, help="A table (.tsv, .csv, .jsonl, .conll), or a text per line.")
+@click.option("--output", type=PATH, help="Where to write JSON lines; whole or not at all (default: stdout).")
+@answering_options
+def predict(name: str, data: Path, output: Path | None, how: Answering) -> None:
+    """Let a module answer every row of a file, as JSON lines in the file's order."""
+    import json
 
-    loaded = load_module(module, task=task, use_gpu=use_gpu)
-    predictor = loaded.predictor()
-    examples = read_texts(data, task=predictor.task.name)
-    predictions = []
-
-    def lines() -> Iterator[str]:
-        with progress_bar(len(examples), "row") as advance:
-            answers = predictor.predict(examples, max_seq_len=max_seq_len, batch_size=batch_size, progress=advance)
-            for example, answer in zip(examples, answers, strict=True):
-                predictions.append(answer)
-                yield json.dumps({"text": example.text, **predictor.task.as_data(answer)}, ensure_ascii=False) + "\n"
-
+    predictor = load_trained(name, task=how.task, use_gpu=how.use_gpu).predictor()
+    rows = _answers(predictor, _read(data, predictor), how)
     if output is None:
-        sys.stdout.writelines(lines())
+        print_json_lines(rows)
     else:
-        with atomic_file(output) as staged, staged.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines(lines())
-    warn_truncated(predictions, predictor.checked_length(max_seq_len))
+        with _written(output) as stream:
+            stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
+@command(
+    "evaluate",
+    examples=[
+        "hub evaluate --module ./ckpt/best_model --data msra_ner --split test",
+        "hub evaluate -m bilstm-sentiment-zh --data chnsenticorp --rename-labels 0=negative,1=positive",
+    ],
+)
+@_module
+@click.option("--data", type=PATH, required=True, help="A folder with test.tsv (or .csv, .jsonl, .conll, packed or not).")
+@click.option("--split", default="test", help="Which file of the folder: train, dev, test, ...")
+@rename_labels
+@answering_options
+@json_flag
 def evaluate(
-    module: ModuleOption,
-    data: Annotated[Path, typer.Option("--data", help="A folder with test.tsv (or .csv, .jsonl, .conll).")],
-    split: Annotated[str, typer.Option("--split", help="Which file of the folder: train, dev, test, ...")] = "test",
-    task: TaskOption = None,
-    rename_labels: Annotated[
-        str | None, typer.Option(help="Labels as the module has them: 0=negative,1=positive")
-    ] = None,
-    max_seq_len: MaxSeqLen = None,
-    batch_size: BatchSize = 32,
-    use_gpu: UseGpu = False,
-    as_json: JsonFlag = False,
+    name: str, data: Path, split: str, rename_labels: dict[str, str] | None, how: Answering, as_json: bool
 ) -> None:
     """Measure a module on labelled data, over the whole corpus."""
-    from hub_core.cli.training import parse_renaming
     from hub_core.datasets import folder_dataset
 
-    loaded = load_module(module, task=task, use_gpu=use_gpu)
-    predictor = loaded.predictor()
-    dataset = folder_dataset(
-        data,
-        task=predictor.task.name,
-        mode=split,
-        label_list=predictor.task.labels,
-        rename_labels=parse_renaming(rename_labels),
+    module = load_trained(name, task=how.task, use_gpu=how.use_gpu)
+    predictor = module.predictor()
+    task = predictor.task
+    examples = list(
+        folder_dataset(data, task=task.name, mode=split, label_list=task.labels, rename_labels=rename_labels)
     )
-    examples = list(dataset)
     if not examples:
         raise DataError([f"{data}: the split {split!r} has no rows"])
+    metrics = task.metrics(examples, list(_predictions(predictor, examples, how)))
+    record = {"module": module.spec.title, "data": str(data), "split": split, "rows": len(examples), **metrics}
+    print_record(record, as_json=as_json)
+
+
+def _check_texts(texts: Sequence[str]) -> None:
+    """Raise DataError that counts the texts of the command line from 1."""
+    blank = [f"text {at}: the text is empty" for at, text in enumerate(texts, start=1) if not text.strip()]
+    if blank:
+        raise DataError(blank)
+
+
+def _read(path: Path, predictor: Predictor) -> list[Example]:
+    from hub_core.data.texts import read_texts
+
+    return read_texts(path, task=predictor.task.name)
+
+
+def _predictions(predictor: Predictor, examples: Sequence[Example], how: Answering) -> Iterator[Prediction]:
+    """Answers in order, with a progress bar; at the end one warning for all texts that were cut."""
+    from hub_core.infer.answers import warn_truncated
+
+    cut = []
     with progress_bar(len(examples), "row") as advance:
-        predictions = list(
-            predictor.predict(examples, max_seq_len=max_seq_len, batch_size=batch_size, progress=advance)
-        )
-    metrics = predictor.task.metrics(examples, predictions)
-    record = {"module": loaded.spec.title, "data": str(data), "split": split, "rows": len(examples), **metrics}
-    if as_json:
-        print_json(record)
-    else:
-        print_pairs({name: f"{value:.4f}" if isinstance(value, float) else value for name, value in record.items()})
+        for answer in predictor.predict(
+            examples, max_seq_len=how.max_seq_len, batch_size=how.batch_size, progress=advance
+        ):
+            if getattr(answer, "truncated", False):
+                cut.append(answer)
+            yield answer
+    warn_truncated(cut, predictor.checked_length(how.max_seq_len))
 
 
-def load_module(name: str, *, task: str | None = None, use_gpu: bool = False) -> TorchModule:
-    """A module by name, or by a folder written with a ``/``, on the device that is wanted."""
-    from hub_core.module import Module
-    from hub_core.torch_module import pick_device
-
-    device = pick_device(use_gpu)
-    folder = Path(name)
-    is_folder = "/" in name and not name.startswith("hf:")
-    module = Module(directory=folder, task=task) if is_folder else Module(name, task=task)
-    return module.to(device)
+def _answers(predictor: Predictor, examples: Sequence[Example], how: Answering) -> Iterator[dict[str, Any]]:
+    """Answers as plain data, each with its text."""
+    for example, answer in zip(examples, _predictions(predictor, examples, how), strict=True):
+        pair = {} if example.pair is None else {"text_pair": example.pair}
+        yield {"text": example.text, **pair, **predictor.task.as_data(answer)}
 
 
-def _lines(path: Path | None) -> list[str]:
-    """The lines of a file that are not blank."""
-    if path is None:
-        return []
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError([f"{path}: not UTF-8 at byte {error.start}"]) from error
-    rows = [line for line in text.splitlines() if line.strip()]
-    if not rows:
-        raise DataError([f"{path}: the file has no text"])
-    return rows
+@contextmanager
+def _written(path: Path) -> Iterator[Any]:
+    """A file to write, which appears whole or not at all. Raises CheckpointError where it cannot be written."""
+    from hub_core.paths import atomic_file
+
+    with atomic_file(path) as staged, staged.open("w", encoding="utf-8", newline="\n") as stream:
+        yield stream
 
 
-def _print_entities(rows: Sequence[str], answers: Sequence[dict[str, Any]]) -> None:
-    """One table of all entities; a text without any keeps its row."""
-    table: list[tuple[object, ...]] = []
-    for text, answer in zip(rows, answers, strict=True):
-        shown = text
-        for entity in answer["entities"] or [{}]:
-            table.append(
-                (
-                    shown,
-                    entity.get("text", "-"),
-                    entity.get("label", "-"),
-                    f"{entity['start']}-{entity['end']}" if entity else "-",
-                    f"{entity['score']:.4f}" if entity else "-",
-                )
-            )
-            shown = ""
-    print_table(("text", "entity", "label", "characters", "score"), table)
+def _shown(row: dict[str, Any]) -> str:
+    return " | ".join(row[name] for name in ("text", "text_pair") if name in row)
+
+
+def _entity_rows(row: dict[str, Any]) -> list[tuple[str, ...]]:
+    """One row per entity; one that says so where there is none."""
+    found = [
+        (entity["text"], entity["label"], f"{entity['start']}-{entity['end']}", f"{entity['score']:.4f}")
+        for entity in row["entities"]
+    ]
+    return found or [("(none)", "", "", "")]
+
+
+def _print_classes(rows: Iterable[dict[str, Any]]) -> None:
+    """One row per text; a column says which texts were cut, where any was."""
+    table = [(_shown(row), row["label"], f"{row['probability']:.4f}", "cut" * row["truncated"]) for row in rows]
+    width = 4 if any(note for *_, note in table) else 3
+    print_table(("text", "label", "probability", "note")[:width], [row[:width] for row in table])

@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from hub_core.cli.output import JsonFlag, print_json, print_pairs
-
-
-def add_to(app: typer.Typer) -> None:
-    """Register this file's commands."""
-    app.command("convert")(convert)
+from hub_core.cli.command import command
+from hub_core.cli.options import PATH, json_flag
+from hub_core.cli.output import print_json, print_pairs
 
 
+@command(
+    "convert",
+    examples=["hub convert ./paddle-checkpoint ./my-module", "hub convert ./bert-dir ./my-module --name my-bert"],
+)
+@click.argument("folder", type=PATH)
+@click.argument("out", type=PATH)
+@click.option("--name", help="The module's name (default: the folder's).")
+@click.option("--version", default="1.0.0", help="The module's version.")
+@click.option("--task", help="seq-cls or token-cls, where the configuration names no class with a head.")
+@click.option("--labels", metavar="A,B,...", help="The head's labels in target order (default: the configuration's).")
+@json_flag
 def convert(
-    folder: Annotated[
-        Path, typer.Argument(help="A folder with model_state.pdparams, pytorch_model.bin or model.safetensors.")
-    ],
-    out: Annotated[Path, typer.Argument(help="The module folder to make.")],
-    name: Annotated[str | None, typer.Option(help="The module's name (default: the folder's).")] = None,
-    version: Annotated[str, typer.Option(help="The module's version.")] = "1.0.0",
-    as_json: JsonFlag = False,
+    folder: Path, out: Path, name: str | None, version: str, task: str | None, labels: str | None, as_json: bool
 ) -> None:
-    """Convert a folder of Paddle's or Hugging Face's files into a module; nothing in them is executed."""
+    """Convert a folder of Paddle's or Hugging Face's files into a module.
+
+    FOLDER has model_state.pdparams, pytorch_model.bin or model.safetensors, with its configuration and vocabulary;
+    OUT becomes a module folder, which transformers loads too. Nothing in the files is executed.
+    """
     from hub_core.convert import convert_folder
 
-    spec = convert_folder(folder, out, name=name, version=version)
+    named = None if labels is None else [label.strip() for label in labels.split(",")]
+    spec = convert_folder(folder, out, name=name, version=version, task=task, labels=named)
     if as_json:
         print_json(spec.to_json())
     else:

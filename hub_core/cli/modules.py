@@ -2,140 +2,179 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
-from hub_core.cli.output import JsonFlag, download_progress, print_json, print_pairs, print_table
+from hub_core.cli.command import command
+from hub_core.cli.output import download_progress, note, print_json, print_pairs, print_table
+from hub_core.errors import SettingsError
 
-Name = Annotated[str, typer.Argument(help="A module's name, with versions if need be: ernie_tiny, 'ernie_tiny>=2'.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Use no network (also: HUB_OFFLINE=1).")]
+if TYPE_CHECKING:
+    from hub_core.spec import ModuleSpec
+    from hub_core.store import Installed
 
-
-def add_to(app: typer.Typer) -> None:
-    """Register this file's commands."""
-    app.command("list")(list_modules)
-    app.command("show")(show)
-    app.command("search")(search)
-    app.command("install")(install)
-    app.command("uninstall")(uninstall)
+_json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
-def list_modules(
-    every: Annotated[bool, typer.Option("--all", help="List registered modules too, not only installed ones.")] = False,
-    as_json: JsonFlag = False,
-) -> None:
-    """List the installed modules."""
-    from hub_core.registry import bundled_registry
+@command("list", examples=["hub list", "hub list --all --json"])
+@click.option("--all", "every", is_flag=True, help="List registered modules too, not only installed ones.")
+@_json_flag
+def list_modules(every: bool, as_json: bool) -> None:
+    """List the installed modules.
+
+    What came with the program counts as installed. `hub show NAME` says more about one of them.
+    """
     from hub_core.store import Store
 
     store = Store()
-    rows = [_row(item.spec, "bundled" if item.bundled else "installed", str(item.folder)) for item in store.installed()]
+    rows = [_installed_row(item) for item in store.installed()]
     if every:
         present = {(row["name"], row["version"]) for row in rows}
-        registered = [_row(spec, "registered", "") for spec in bundled_registry().search()]
-        rows += [row for row in registered if (row["name"], row["version"]) not in present]
+        rows += [row for row in _registered_rows() if (row["name"], row["version"]) not in present]
     for broken in store.broken():
-        print(f"warning: {broken.folder}: {broken.problem}", file=sys.stderr)
-    _print(rows, as_json)
+        note(f"warning: {broken.folder}: {broken.problem}")
+    _print_rows(rows, as_json=as_json)
 
 
-def show(name: Name, as_json: JsonFlag = False) -> None:
-    """Show everything about one module: an installed one, a registered one, or a folder."""
-    from hub_core.install import resolve
-    from hub_core.spec import read_manifest
-    from hub_core.store import Store
+@command("search", examples=["hub search", "hub search chinese token-cls"])
+@click.argument("words", nargs=-1)
+@_json_flag
+def search(words: tuple[str, ...], as_json: bool) -> None:
+    """Search the registered modules.
 
-    folder = Path(name)
-    if "/" in name and folder.is_dir():
-        spec, location = read_manifest(folder), str(folder)
+    All WORDS must stand in a module's name, summary, family, tasks or languages. Without words all are shown.
+    """
+    _print_rows(_registered_rows(words), as_json=as_json)
+
+
+@command("show", examples=["hub show bert-base-chinese", "hub show ./ckpt/best_model --json"])
+@click.argument("name")
+@_json_flag
+def show(name: str, as_json: bool) -> None:
+    """Show everything about one module.
+
+    NAME is an installed or registered module, with versions if need be ('ernie_tiny>=2'), or a module folder, which
+    is written with a '/'.
+    """
+    from hub_core.cli.loading import named_folder, spec_of_folder
+
+    folder = named_folder(name)
+    if folder is not None:
+        spec, location = spec_of_folder(folder), str(folder)
     else:
-        spec = resolve(name)
-        present = Store().find(spec.name, spec.version)
-        location = str(present.folder) if present else "not installed"
+        spec, location = _find(name)
     if as_json:
         print_json({**spec.to_json(), "location": location})
-        return
-    print_pairs(
-        {
-            "name": spec.name,
-            "version": spec.version,
-            "also": ", ".join(spec.also_versions),
-            "summary": spec.summary,
-            "family": spec.family,
-            "base": spec.base,
-            "tasks": ", ".join(spec.supports),
-            "languages": ", ".join(spec.languages),
-            "licence": spec.license,
-            "homepage": spec.homepage,
-            **{f"head {head.name}": f"{head.task}: {', '.join(head.labels)}" for head in spec.heads},
-            **{f"measured {key}": value for key, value in spec.metrics.items()},
-            "yanked": spec.yanked,
-            "location": location,
-        }
-    )
+    else:
+        print_pairs({**_described(spec), "location": location or "not installed"})
 
 
-def search(
-    words: Annotated[list[str] | None, typer.Argument(help="Words that name, summary, family or task hold.")] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Search the registered modules; all words must be found."""
-    from hub_core.registry import bundled_registry
+@command("install", examples=["hub install 'ernie_tiny>=2'", "hub install ./ckpt/best_model", "hub install hf:org/repo"])
+@click.argument("names", nargs=-1, required=True)
+@click.option("--offline", is_flag=True, help="Use no network (also: HUB_OFFLINE=1).")
+@click.option("--trust-code", is_flag=True, help="Agree to run the module's own plugin.py.")
+@_json_flag
+def install(names: tuple[str, ...], offline: bool, trust_code: bool, as_json: bool) -> None:
+    """Install modules.
 
-    _print([_row(spec, "registered", "") for spec in bundled_registry().search(words or ())], as_json)
-
-
-def install(
-    names: Annotated[
-        list[str], typer.Argument(help="Names, folders (./ckpt/best_model), hf:org/repo, https://.../module.json.")
-    ],
-    offline: Offline = False,
-    trust_code: Annotated[bool, typer.Option("--trust-code", help="Agree to run the module's own plugin.py.")] = False,
-    as_json: JsonFlag = False,
-) -> None:
-    """Install modules: all files fetched and checked, then put in place in one step."""
+    NAMES are registered modules, folders (written with a '/'), hf:org/repo, or the address of a module.json. The
+    files of a module are fetched and checked, then put in place in one step; what fails leaves nothing behind.
+    """
     from hub_core.install import install as install_module
 
     rows = []
     with download_progress() as progress:
         for name in names:
             item = install_module(name, offline=offline or None, progress=progress, trust_code=trust_code)
-            rows.append(_row(item.spec, "bundled" if item.bundled else "installed", str(item.folder)))
-    _print(rows, as_json)
+            rows.append(_installed_row(item))
+            if not as_json:
+                print(f"installed {item.spec.title} in {item.folder}")
+    if as_json:
+        print_json(rows)
 
 
-def uninstall(
-    name: Name,
-    version: Annotated[str | None, typer.Option(help="Only this version (default: all).")] = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Remove an installed module."""
+@command("uninstall", examples=["hub uninstall ernie_tiny", "hub uninstall ernie_tiny==2.0.2"])
+@click.argument("names", nargs=-1, required=True)
+@click.option("--version", help="Only this version (default: all that are installed).")
+@_json_flag
+def uninstall(names: tuple[str, ...], version: str | None, as_json: bool) -> None:
+    """Remove installed modules, all versions or the one that is given."""
     from hub_core.store import Store
 
-    removed = Store().remove(name, version)
-    _print([_row(item.spec, "removed", str(item.folder)) for item in removed], as_json)
+    store, rows = Store(), []
+    for name, only in [_name_and_version(name, version) for name in names]:
+        for item in store.remove(name, only):
+            rows.append({**_installed_row(item), "state": "removed"})
+            if not as_json:
+                print(f"removed {item.spec.title} from {item.folder}")
+    if as_json:
+        print_json(rows)
 
 
-def _row(spec: Any, state: str, folder: str) -> dict[str, str]:
+def _find(name: str) -> tuple[ModuleSpec, str]:
+    """The spec that answers a request, and where it is installed ("" where it is not)."""
+    from hub_core.install import resolve
+    from hub_core.store import Store
+
+    spec = resolve(name)
+    present = Store().find(spec.name, spec.version)
+    return spec, str(present.folder) if present else ""
+
+
+def _described(spec: ModuleSpec) -> dict[str, object]:
+    """What a person wants to know of a module."""
     return {
         "name": spec.name,
         "version": spec.version,
-        "state": state,
-        "tasks": ", ".join(spec.supports),
+        "also": ", ".join(spec.also_versions),
         "summary": spec.summary,
-        "folder": folder,
+        "family": spec.family,
+        "base": spec.base,
+        "tasks": ", ".join(spec.supports),
+        "languages": ", ".join(spec.languages),
+        "licence": spec.license,
+        "homepage": spec.homepage,
+        **{f"head {head.name}": f"{head.task}: {', '.join(head.labels)}" for head in spec.heads},
+        **{f"measured {key}": value for key, value in spec.metrics.items()},
+        "withdrawn": spec.yanked,
     }
 
 
-def _print(rows: list[dict[str, str]], as_json: bool) -> None:
-    rows = sorted(rows, key=lambda row: (row["name"].lower(), row["version"]))
+def _name_and_version(text: str, version: str | None) -> tuple[str, str | None]:
+    """What to remove. Raises SettingsError for a range: what is lost should be named."""
+    from hub_core.registry import parse_requirement
+
+    wanted = parse_requirement(text, version)
+    if str(wanted.specifier) and wanted.exact is None:
+        raise SettingsError(f"name one version to uninstall, such as {wanted.name}==1.0, not {str(wanted)!r}")
+    return wanted.name, None if wanted.exact is None else str(wanted.exact)
+
+
+def _installed_row(item: Installed) -> dict[str, str]:
+    return _row(item.spec, "bundled" if item.bundled else "installed", str(item.folder))
+
+
+def _registered_rows(words: Iterable[str] = ()) -> list[dict[str, str]]:
+    from hub_core.registry import bundled_registry
+
+    return [_row(spec, "registered", "") for spec in bundled_registry().search(words)]
+
+
+def _row(spec: ModuleSpec, state: str, folder: str) -> dict[str, str]:
+    tasks = ", ".join(spec.supports)
+    named: Mapping[str, Any] = {"name": spec.name, "version": spec.version, "state": state, "tasks": tasks}
+    return {**named, "summary": spec.summary, "folder": folder}
+
+
+def _print_rows(rows: list[dict[str, str]], *, as_json: bool) -> None:
+    """Print modules by name, the versions of each in the order in which they come: newest first."""
+    rows = sorted(rows, key=lambda row: row["name"].lower())
     if as_json:
         print_json(rows)
     elif not rows:
-        print("no modules", file=sys.stderr)
+        note("no modules")
     else:
         columns = [key for key in rows[0] if any(row[key] for row in rows)]
         print_table(columns, [[row[key] for key in columns] for row in rows])

@@ -1,78 +1,139 @@
-"""How commands print: tables for people, JSON for programs, progress on stderr."""
+"""How commands print: tables for people and JSON for programs on stdout; notes and progress on stderr."""
 
 from __future__ import annotations
 
 import json
+import logging
 import sys
-import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any
 
-import typer
+from hub_core.cli.table import Group, display_width, printable, table_lines
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+if TYPE_CHECKING:
+    from hub_core.transfer import Progress
 
 
 def print_json(data: Any) -> None:
     """Print plain data as JSON, as UTF-8 whatever the terminal's encoding is."""
-    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    _as_utf8()
     print(json.dumps(data, ensure_ascii=False, indent=1))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print rows under a header. In a terminal the longest column wraps; in a pipe every row is one line."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
+def print_json_lines(rows: Iterator[Mapping[str, Any]]) -> None:
+    """Print one JSON object per line, each as soon as it is there."""
+    _as_utf8()
+    for row in rows:
+        print(json.dumps(row, ensure_ascii=False), flush=True)
 
-    cells = [[printable(str(cell)) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for name, width in zip(columns, widths, strict=True):
-        table.add_column(name, overflow="fold", no_wrap=width < max(widths))
-    for row in cells:
-        table.add_row(*row)
-    wide = None if sys.stdout.isatty() else max(80, 3 * sum(widths) + 40)
-    Console(markup=False, highlight=False, emoji=False, width=wide).print(table)
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows under a header. In a terminal wide columns are folded to fit; in a pipe every row is one line."""
+    print_groups(columns, [("", rows)])
+
+
+def print_groups(columns: Sequence[str], groups: Sequence[tuple[str, Sequence[Sequence[object]]]]) -> None:
+    """Print one table of several groups of rows, each under a heading over the whole width."""
+    texts = [Group(heading, [[str(cell) for cell in row] for row in rows]) for heading, rows in groups]
+    for line in table_lines(columns, texts, width=_terminal_width()):
+        print(line)
 
 
 def print_pairs(pairs: Mapping[str, object]) -> None:
     """Print names and values, aligned; names without a value are left out."""
-    width = max((len(name) for name in pairs), default=0)
+    names = {name: printable(name) for name in pairs}
+    width = max(map(display_width, names.values()), default=0)
     for name, value in pairs.items():
         if value not in (None, "", (), {}):
-            print(f"{name:<{width}}  {printable(str(value))}")
+            print(names[name] + " " * (width - display_width(names[name])) + "  " + printable(str(value)))
 
 
-def printable(text: str) -> str:
-    """Text without control characters, which could rewrite a terminal: they are shown as ``\\x1b``."""
-    return "".join(c if unicodedata.category(c) not in ("Cc", "Cs") else repr(c)[1:-1] for c in text)
+def print_record(record: Mapping[str, object], *, as_json: bool) -> None:
+    """Print one record of results: as JSON, or as pairs with numbers of four decimals."""
+    if as_json:
+        print_json(record)
+    else:
+        print_pairs({name: f"{value:.4f}" if isinstance(value, float) else value for name, value in record.items()})
+
+
+def note(text: str) -> None:
+    """Write to stderr for the person at the terminal, above a progress bar where one is shown."""
+    shown = "\n".join(printable(line) for line in text.split("\n"))
+    # Only where tqdm is loaded can there be a bar, and loading it takes longer than `hub list`.
+    tqdm = sys.modules.get("tqdm")
+    if tqdm is None:
+        print(shown, file=sys.stderr)
+    else:
+        tqdm.tqdm.write(shown, file=sys.stderr)
 
 
 @contextmanager
-def progress_bar(total: int | None, unit: str) -> Iterator[Any]:
+def plain_notes() -> Iterator[None]:
+    """For the length of the block, warnings and the log lines of hub_core are notes: without file names and source."""
+    logger, handler = logging.getLogger("hub_core"), _Notes()
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *_, **__: note(f"warning: {message}")
+            yield
+    finally:
+        logger.removeHandler(handler)
+
+
+@contextmanager
+def progress_bar(total: int | None, unit: str) -> Iterator[Callable[[int], object]]:
     """A bar on stderr while it is a terminal; yields a function that is told how much more is done."""
+    if not sys.stderr.isatty():
+        yield lambda more: None  # noqa: ARG005
+        return
     from tqdm import tqdm
 
-    with tqdm(total=total, unit=unit, disable=None, leave=False, file=sys.stderr) as bar:
+    with tqdm(total=total, unit=unit, leave=False, file=sys.stderr) as bar:
         yield bar.update
 
 
 @contextmanager
-def download_progress() -> Iterator[Any]:
-    """A bar per file that is fetched; yields what `install` takes as `progress`."""
+def download_progress() -> Iterator[Progress | None]:
+    """A bar per file that is fetched, on stderr while it is a terminal; yields what `install` takes as `progress`."""
+    if not sys.stderr.isatty():
+        yield None
+        return
     from tqdm import tqdm
 
     bars: dict[str, Any] = {}
 
-    def told(name: str, done: int, total: int | None) -> None:
-        if name not in bars:
-            bars[name] = tqdm(total=total, unit="B", unit_scale=True, desc=name, disable=None, file=sys.stderr)
-        bars[name].update(done - bars[name].n)
+    def told(what: str, done: int, total: int | None) -> None:
+        if what not in bars:
+            bars[what] = tqdm(total=total, unit="B", unit_scale=True, desc=what, leave=False, file=sys.stderr)
+        bars[what].update(done - bars[what].n)
 
     try:
         yield told
     finally:
         for bar in bars.values():
             bar.close()
+
+
+class _Notes(logging.Handler):
+    """Log records as notes; from warnings on with the name of their level."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        prefix = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        note(prefix + record.getMessage())
+
+
+def _as_utf8() -> None:
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+
+
+def _terminal_width() -> int | None:
+    """The cells of a line on stdout, None where it is no terminal."""
+    if not sys.stdout.isatty():
+        return None
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns

@@ -1,55 +1,83 @@
-"""Commands about the program itself: version and config."""
+"""Commands about the program itself: version, config, plugins."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
 
-import typer
+import click
 
-from hub_core.cli.output import JsonFlag, print_json, print_pairs
+from hub_core.cli.command import Group, command
+from hub_core.cli.options import json_flag
+from hub_core.cli.output import note, print_json, print_pairs, print_table
 from hub_core.version import __version__
 
-
-def add_to(app: typer.Typer) -> None:
-    """Register this file's commands."""
-    app.command("version")(show_version)
-    config = typer.Typer(no_args_is_help=True, help="Show and change settings that are kept.")
-    config.command("mirrors")(mirrors)
-    app.add_typer(config, name="config")
+_STANDS_ON = ("torch", "transformers", "tokenizers", "safetensors")
 
 
-def show_version(as_json: JsonFlag = False) -> None:
+@command("version", examples=["hub version", "hub version --json"])
+@json_flag
+def show_version(as_json: bool) -> None:
     """Print the versions of the hub and of what it stands on."""
-    versions = {"hub_core": __version__}
-    for name in ("torch", "transformers", "tokenizers", "safetensors"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed"
+    versions = {"hub_core": __version__, **{name: _version(name) for name in _STANDS_ON}}
     if as_json:
         print_json(versions)
     else:
         print_pairs(versions)
 
 
-def mirrors(
-    pairs: Annotated[
-        list[str] | None, typer.Argument(help="ADDRESS=REPLACEMENT, such as https://a.example=file:///mnt/a")
-    ] = None,
-    clear: Annotated[bool, typer.Option("--clear", help="Forget all mirrors.")] = False,
-    as_json: JsonFlag = False,
-) -> None:
-    """Show the mirrors, or replace them by PAIRS; HUB_MIRRORS wins over what is kept."""
+@command("plugins", examples=["hub plugins"])
+@json_flag
+def plugins(as_json: bool) -> None:
+    """List the installed plugins, broken ones included.
+
+    A plugin is a Python package with an entry point in the group hub_core; HUB_DISABLE_PLUGINS=1 switches all off.
+    """
+    from hub_core.plugins import plugin_report
+
+    rows = [asdict(state) for state in plugin_report()]
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        note("no plugins")
+    else:
+        table = [(row["name"], row["distribution"], row["error"] or "works") for row in rows]
+        print_table(("name", "distribution", "state"), table)
+
+
+@click.group("config", cls=Group)
+def config() -> None:
+    """Show and change settings that are kept."""
+
+
+@config.command_of("mirrors", examples=["hub config mirrors", "hub config mirrors https://a.example=file:///mnt/a"])
+@click.argument("pairs", nargs=-1)
+@click.option("--clear", is_flag=True, help="Forget all mirrors.")
+@json_flag
+def mirrors(pairs: tuple[str, ...], clear: bool, as_json: bool) -> None:
+    """Show the mirrors, or replace them.
+
+    PAIRS are ADDRESS=REPLACEMENT: whatever starts with the address is fetched from the replacement instead.
+    """
+    from hub_core.mirrors import VARIABLE, parse_mirrors, set_mirrors
     from hub_core.mirrors import mirrors as current
-    from hub_core.mirrors import parse_mirrors, set_mirrors
 
     if pairs or clear:
-        set_mirrors(parse_mirrors(",".join(pairs or ())))
+        set_mirrors(parse_mirrors(",".join(pairs)))
+        if VARIABLE in os.environ:
+            note(f"warning: {VARIABLE} is set, and wins over what is kept")
     rows = {mirror.prefix: mirror.target for mirror in current()}
     if as_json:
         print_json(rows)
     elif rows:
         print_pairs(rows)
     else:
-        print("no mirrors")
+        note("no mirrors")
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

@@ -114,7 +114,7 @@ def _join_parts(arrays: dict[str, Array], split: object) -> None:
     """Put arrays together that were stored in parts: ``{name: {"OriginShape": shape, "slices": [part names]}}``."""
     for name, entry in split.items() if isinstance(split, dict) else ():
         parts, shape = (entry.get("slices"), entry.get("OriginShape")) if isinstance(entry, dict) else (None, None)
-        known = isinstance(parts, list) and set(strings(parts)) <= arrays.keys() and len(set(parts)) == len(parts)
-        if not known or not is_shape(shape):
+        names = strings(parts) if isinstance(parts, list) else []
+        if not is_shape(shape) or not names or len(set(names)) != len(names) or not set(names) <= arrays.keys():
             raise ValueError(f"the parts of {name[:200]!r} are not all there")
-        arrays[name] = np.concatenate([arrays.pop(part).reshape(-1) for part in parts]).reshape(shape)
+        arrays[name] = np.concatenate([arrays.pop(part).reshape(-1) for part in names]).reshape(shape)

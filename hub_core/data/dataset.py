@@ -16,10 +16,10 @@ from hub_core.data.problems import Problems
 from hub_core.data.rows import RowReading, to_examples
 from hub_core.data.tables import Row
 from hub_core.errors import DataError, LabelError, unknown
+from hub_core.examples import Example
+from hub_core.labels import labels_from_map
 from hub_core.paths import sha256_file
-from hub_core.tasks.tagging import OUTSIDE
-from hub_core.tasks.task import labels_from_map
-from hub_core.tasks.types import Example
+from hub_core.tagging import OUTSIDE
 
 if TYPE_CHECKING:
     from hub_core.text.tokenizer import Tokenizer

@@ -12,8 +12,7 @@ from typing import Any, overload
 from hub_core.data.problems import Problems, counted, shortened
 from hub_core.data.tables import Row, read_table
 from hub_core.errors import NotFoundError, unknown
-from hub_core.tasks.token_cls import join_units
-from hub_core.tasks.types import Example
+from hub_core.examples import Example, join_units
 
 #: The names a column may have, PaddleHub's first.
 TEXT = ("text_a", "text")

@@ -8,7 +8,7 @@ from hub_core.data.lines import read_lines
 from hub_core.data.problems import Problems
 from hub_core.data.rows import RowReading, read_examples
 from hub_core.data.tables import table_format
-from hub_core.tasks.types import Example
+from hub_core.examples import Example
 
 
 def read_texts(path: str | Path, *, task: str) -> list[Example]:

@@ -9,8 +9,8 @@ from itertools import chain
 from typing import Any
 
 from hub_core.errors import DataError
+from hub_core.examples import ClassPrediction, Example, Prediction
 from hub_core.infer.predictor import Predictor, Progress
-from hub_core.tasks.types import ClassPrediction, Example, Prediction
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Protocol
 
 from hub_core.errors import SettingsError
+from hub_core.examples import Array, Batch, Example, Features, Prediction
 from hub_core.tasks.task import Task
-from hub_core.tasks.types import Array, Batch, Example, Features, Prediction
 from hub_core.text.tokenizer import Tokenizer
 
 #: How many rows are encoded and sorted by length together; bounds the memory of a long stream.

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from hub_core.errors import SettingsError, unknown
+from hub_core.examples import IGNORE, Array, Batch
 from hub_core.nn.crf import Crf
 from hub_core.nn.weights import check_fit, write_weights
 from hub_core.spec import WEIGHTS
-from hub_core.tasks.types import IGNORE, Array, Batch
 
 if TYPE_CHECKING:
     from hub_core.tasks.task import Task

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
 
 from hub_core.errors import NotFoundError, unknown
+from hub_core.examples import Array, Batch
 from hub_core.nn.weights import load_network, write_weights
 from hub_core.plugins import Catalog
 from hub_core.spec import WEIGHTS
-from hub_core.tasks.task import Task
-from hub_core.tasks.types import Array, Batch
+
+if TYPE_CHECKING:
+    from hub_core.tasks.task import Task
 
 
 class Family(Protocol):

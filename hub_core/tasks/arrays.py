@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hub_core.tasks.types import Array
+from hub_core.examples import Array
 from hub_core.text.tokenizer import Tokenizer
 
 

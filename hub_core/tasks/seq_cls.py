@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hub_core.errors import DataError, SettingsError
+from hub_core.examples import Array, Batch, ClassPrediction, Example, Features, Prediction
 from hub_core.metrics import accuracy, classification_f1
 from hub_core.tasks.arrays import input_arrays, softmax
 from hub_core.tasks.task import Task
-from hub_core.tasks.types import Array, Batch, ClassPrediction, Example, Features, Prediction
 from hub_core.text.encoding import truncate
 from hub_core.text.tokenizer import Tokenizer
 

@@ -9,11 +9,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from hub_core.errors import DataError, SettingsError, unknown
+from hub_core.examples import (
+    IGNORE,
+    Array,
+    Batch,
+    Entity,
+    Example,
+    Features,
+    Prediction,
+    TokenPrediction,
+    join_units,
+    pad,
+)
 from hub_core.metrics import entity_scores
+from hub_core.tagging import spans
 from hub_core.tasks.arrays import input_arrays, softmax
-from hub_core.tasks.tagging import spans
 from hub_core.tasks.task import Task
-from hub_core.tasks.types import IGNORE, Array, Batch, Entity, Example, Features, Prediction, TokenPrediction, pad
 from hub_core.tasks.viterbi import marginals, viterbi
 from hub_core.text.tokenizer import Tokenizer
 
@@ -191,19 +202,6 @@ class TokenCls(Task):
         """Labels with an ``O`` before and after, where PaddleHub has ``[CLS]`` and ``[SEP]``, and probabilities."""
         answer = _token_prediction(prediction)
         return ["O", *answer.labels, "O"], [1.0, *answer.probabilities, 1.0]
-
-
-def join_units(units: Sequence[str]) -> str:
-    """Units as a text: a space only between two that would otherwise run together as Latin words.
-
-    >>> join_units(["Hello", "world", "你", "好"]), join_units(tuple("B5"))
-    ('Hello world你好', 'B5')
-    """
-    text = ""
-    for unit in units:
-        wordlike = len(unit) > 1 and unit[0].isascii() and unit[0].isalnum()
-        text += f" {unit}" if text and wordlike and text[-1].isascii() and text[-1].isalnum() else unit
-    return text
 
 
 def _windows(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int, tuple[int, int]]]:

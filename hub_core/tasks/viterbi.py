@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hub_core.tasks.types import Array
+from hub_core.examples import Array
 
 
 def viterbi(emissions: Array, transitions: Array, start: Array, end: Array) -> Array:

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from hub_core.errors import DataError, LabelError
+from hub_core.examples import Batch, Example, Features
 from hub_core.tasks.task import Task
-from hub_core.tasks.types import Batch, Example, Features
 from hub_core.text.tokenizer import Tokenizer
 
 #: Rows of how many batches are sorted by length together: more gives less padding, fewer a more random order.

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from hub_core.errors import SettingsError
-from hub_core.tasks.types import Batch
+from hub_core.examples import Batch
 
 if TYPE_CHECKING:
     from hub_core.torch_module import TorchModule

@@ -1,4 +1,4 @@
-"""What every registered module promises, whatever its architecture: checked on small, random copies, without a network."""
+"""What every registered module promises, whatever its architecture: checked on small, random copies."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import torch
 from tiny import LABELS, small_module_folder
 
 import hub_core as hub
+from hub_core.examples import Batch, Example
 from hub_core.nn.families import family_of
 from hub_core.plugins import catalog
 from hub_core.registry import bundled_registry
 from hub_core.spec import ModuleSpec, read_manifest
-from hub_core.tasks.types import Batch, Example
 from hub_core.torch_module import TorchModule
 from hub_core.train.batches import encode_all, to_torch
 from hub_core.train.objectives import Supervised

@@ -88,6 +88,19 @@ def pad(rows: Sequence[Array], value: int, length: int | None = None) -> Array:
     return out
 
 
+def join_units(units: Sequence[str]) -> str:
+    """Units as a text: a space only between two that would otherwise run together as Latin words.
+
+    >>> join_units(["Hello", "world", "你", "好"]), join_units(tuple("B5"))
+    ('Hello world你好', 'B5')
+    """
+    text = ""
+    for unit in units:
+        wordlike = len(unit) > 1 and unit[0].isascii() and unit[0].isalnum()
+        text += f" {unit}" if text and wordlike and text[-1].isascii() and text[-1].isalnum() else unit
+    return text
+
+
 @dataclass(frozen=True)
 class ClassPrediction:
     """The answer of seq-cls: the label, its probability, all probabilities ``(labels,)``, and whether text was cut."""

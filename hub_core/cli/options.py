@@ -1,0 +1,69 @@
+"""Options that mean the same in every command that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+#: A file or folder; whether it is there is found out by whoever reads it, who knows what it was to be.
+PATH = click.Path(path_type=Path)
+
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+use_gpu = click.option("--use-gpu", is_flag=True, help="Compute on the GPU.")
+
+
+def _renaming(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, str] | None:
+    """Read ``0=negative,1=positive``. Raises click.BadParameter where it is not of that form or repeats a label."""
+    if value is None:
+        return None
+    pairs = [pair.partition("=") for pair in value.split(",")]
+    renaming = {old.strip(): new.strip() for old, _, new in pairs}
+    if not all(renaming) or not all(renaming.values()) or len(renaming) < len(pairs):
+        raise click.BadParameter(f"{value!r} is not of the form 0=negative,1=positive", ctx, parameter)
+    return renaming
+
+
+rename_labels = click.option(
+    "--rename-labels",
+    metavar="OLD=NEW,...",
+    callback=_renaming,
+    help="Better names for the labels of the data: 0=negative,1=positive.",
+)
+
+
+@dataclass(frozen=True)
+class Answering:
+    """How a module is to answer: the options that run, predict and evaluate share."""
+
+    task: str | None
+    max_seq_len: int | None
+    batch_size: int
+    use_gpu: bool
+
+
+def answering_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command these options; it receives them as one argument `how`."""
+
+    @wraps(function)
+    def collected(
+        *args: Any, task: str | None, max_seq_len: int | None, batch_size: int, use_gpu: bool, **others: Any
+    ) -> None:
+        function(*args, how=Answering(task, max_seq_len, batch_size, use_gpu), **others)
+
+    for option in (
+        use_gpu,
+        click.option("--batch-size", type=click.IntRange(min=1), default=32, help="Rows that are computed together."),
+        click.option(
+            "--max-seq-len",
+            type=click.IntRange(min=1),
+            help="Tokens per row, special ones included (default: what the module was trained with).",
+        ),
+        click.option("--task", help="Which of the module's tasks (default: the first it was trained for)."),
+    ):
+        collected = option(collected)
+    return collected
