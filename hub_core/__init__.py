@@ -17,7 +17,7 @@ from hub_core.version import __version__
 if TYPE_CHECKING:
     from hub_core import datasets, errors
     from hub_core.errors import HubError
-    from hub_core.install import install
+    from hub_core.installation import install
     from hub_core.module import Module
     from hub_core.scratch import new_module
     from hub_core.text.files import tokenizer_from_files
@@ -32,7 +32,7 @@ _PUBLIC = {
     "Trainer": "hub_core.train.trainer:Trainer",
     "datasets": "hub_core.datasets",
     "errors": "hub_core.errors",
-    "install": "hub_core.install:install",
+    "install": "hub_core.installation:install",
     "new_module": "hub_core.scratch:new_module",
     "tokenizer_from_files": "hub_core.text.files:tokenizer_from_files",
 }

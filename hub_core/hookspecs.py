@@ -47,4 +47,7 @@ def hub_verify(spec: ModuleSpec, folder: Path) -> None:
 
 @hookspec
 def hub_commands(cli: Any) -> None:
-    """Add subcommands to the command line; `cli` is its `typer.Typer` object."""
+    """Add subcommands to the command line: `cli` is a `click.Group`, and what it is given becomes `hub NAME`.
+
+    A name that the hub or another plugin has already is passed over with a warning.
+    """

@@ -1,7 +1,7 @@
 """What an installation will do: which module it is, and where each of its files comes from.
 
 A plan is made from a registered spec, a folder (a module's, or one in Hugging Face's layout), the address of a
-module.json, or a repository at Hugging Face. Carrying it out is the same for all: see `hub_core.install`.
+module.json, or a repository at Hugging Face. Carrying it out is the same for all: see `hub_core.installation`.
 """
 
 from __future__ import annotations

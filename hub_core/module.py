@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hub_core.errors import CheckpointError, LabelError, NotFoundError, SettingsError, unknown
-from hub_core.install import adopt_hf_folder, ensure, resolve
+from hub_core.installation import adopt_hf_folder, ensure, resolve
 from hub_core.labels import labels_from_map
 from hub_core.plugins import Catalog
 from hub_core.spec import MANIFEST, WEIGHTS, HeadSpec, ModuleSpec, canonical, read_manifest

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tiny import small_module_folder
 
-from hub_core.install import install
+import hub_core as hub
 from hub_core.registry import bundled_registry
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "sequence_labeling"
@@ -19,7 +19,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples" / "sequence_labeling"
 def ernie_tiny(tmp_path: Path) -> None:
     """A small random module, installed under the name and version of the real one."""
     (spec,) = bundled_registry().versions("ernie_tiny")
-    install(small_module_folder(spec, tmp_path / "ernie_tiny"))
+    hub.install(small_module_folder(spec, tmp_path / "ernie_tiny"))
 
 
 @pytest.fixture

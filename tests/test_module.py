@@ -24,7 +24,7 @@ from hub_core.errors import (
     SettingsError,
     UnsafePickleError,
 )
-from hub_core.install import install
+from hub_core.installation import install
 from hub_core.registry import bundled_registry
 from hub_core.spec import MANIFEST, WEIGHTS
 from hub_core.torch_module import TorchModule

@@ -8,7 +8,7 @@ from folders import module_folder, spec
 
 from hub_core import trust
 from hub_core.errors import InstallError, NotFoundError, UntrustedCodeError
-from hub_core.install import install
+from hub_core.installation import install
 from hub_core.paths import bundled, hub_home, sha256_file
 from hub_core.plugins import catalog
 from hub_core.spec import read_manifest

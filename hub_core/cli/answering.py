@@ -13,7 +13,7 @@ from hub_core.cli.command import command
 from hub_core.cli.loading import load_trained
 from hub_core.cli.options import PATH, Answering, answering_options, json_flag, rename_labels
 from hub_core.cli.output import print_groups, print_json, print_json_lines, print_record, print_table, progress_bar
-from hub_core.errors import CheckpointError, DataError
+from hub_core.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
     from hub_core.infer.predictor import Predictor
@@ -87,7 +87,9 @@ def predict(name: str, data: Path, output: Path | None, how: Answering) -> None:
     ],
 )
 @_module
-@click.option("--data", type=PATH, required=True, help="A folder with test.tsv (or .csv, .jsonl, .conll, packed or not).")
+@click.option(
+    "--data", type=PATH, required=True, help="A folder with test.tsv (or .csv, .jsonl, .conll, packed or not)."
+)
 @click.option("--split", default="test", help="Which file of the folder: train, dev, test, ...")
 @rename_labels
 @answering_options
@@ -148,20 +150,23 @@ def _answers(predictor: Predictor, examples: Sequence[Example], how: Answering) 
 
 @contextmanager
 def _written(path: Path) -> Iterator[Any]:
-    """A file to write, which appears whole or not at all. Raises CheckpointError where it cannot be written."""
+    """A file to write, which appears whole or not at all. Raises SettingsError where it cannot be written."""
     from hub_core.paths import atomic_file
 
-    with atomic_file(path) as staged, staged.open("w", encoding="utf-8", newline="\n") as stream:
-        yield stream
+    try:
+        with atomic_file(path) as staged, staged.open("w", encoding="utf-8", newline="\n") as stream:
+            yield stream
+    except OSError as error:
+        raise SettingsError(f"--output {path} cannot be written: {error.strerror or error}") from error
 
 
 def _shown(row: dict[str, Any]) -> str:
     return " | ".join(row[name] for name in ("text", "text_pair") if name in row)
 
 
-def _entity_rows(row: dict[str, Any]) -> list[tuple[str, ...]]:
+def _entity_rows(row: dict[str, Any]) -> list[tuple[object, ...]]:
     """One row per entity; one that says so where there is none."""
-    found = [
+    found: list[tuple[object, ...]] = [
         (entity["text"], entity["label"], f"{entity['start']}-{entity['end']}", f"{entity['score']:.4f}")
         for entity in row["entities"]
     ]

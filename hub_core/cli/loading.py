@@ -55,7 +55,7 @@ def load_base(name: str, *, task: str, labels: Sequence[str], new_head: bool) ->
 
 
 def _load(name: str, folder: Path | None, **wanted: Any) -> TorchModule:
-    from hub_core.install import ensure
+    from hub_core.installation import ensure
     from hub_core.module import Module
 
     if folder is not None:
@@ -67,8 +67,8 @@ def _load(name: str, folder: Path | None, **wanted: Any) -> TorchModule:
 
 def _known_spec(name: str) -> ModuleSpec:
     """The spec of a name, without installing it; an address has to be installed before it is known."""
-    from hub_core.install import ensure, resolve
     from hub_core.install_plan import request_kind
+    from hub_core.installation import ensure, resolve
 
     if request_kind(name) == "name":
         return resolve(name)

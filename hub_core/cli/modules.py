@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub_core.cli.command import command
+from hub_core.cli.options import json_flag
 from hub_core.cli.output import download_progress, note, print_json, print_pairs, print_table
 from hub_core.errors import SettingsError
 
@@ -15,12 +16,10 @@ if TYPE_CHECKING:
     from hub_core.spec import ModuleSpec
     from hub_core.store import Installed
 
-_json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-
 
 @command("list", examples=["hub list", "hub list --all --json"])
 @click.option("--all", "every", is_flag=True, help="List registered modules too, not only installed ones.")
-@_json_flag
+@json_flag
 def list_modules(every: bool, as_json: bool) -> None:
     """List the installed modules.
 
@@ -40,7 +39,7 @@ def list_modules(every: bool, as_json: bool) -> None:
 
 @command("search", examples=["hub search", "hub search chinese token-cls"])
 @click.argument("words", nargs=-1)
-@_json_flag
+@json_flag
 def search(words: tuple[str, ...], as_json: bool) -> None:
     """Search the registered modules.
 
@@ -51,7 +50,7 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
 
 @command("show", examples=["hub show bert-base-chinese", "hub show ./ckpt/best_model --json"])
 @click.argument("name")
-@_json_flag
+@json_flag
 def show(name: str, as_json: bool) -> None:
     """Show everything about one module.
 
@@ -71,18 +70,20 @@ def show(name: str, as_json: bool) -> None:
         print_pairs({**_described(spec), "location": location or "not installed"})
 
 
-@command("install", examples=["hub install 'ernie_tiny>=2'", "hub install ./ckpt/best_model", "hub install hf:org/repo"])
+@command(
+    "install", examples=["hub install 'ernie_tiny>=2'", "hub install ./ckpt/best_model", "hub install hf:org/repo"]
+)
 @click.argument("names", nargs=-1, required=True)
 @click.option("--offline", is_flag=True, help="Use no network (also: HUB_OFFLINE=1).")
 @click.option("--trust-code", is_flag=True, help="Agree to run the module's own plugin.py.")
-@_json_flag
+@json_flag
 def install(names: tuple[str, ...], offline: bool, trust_code: bool, as_json: bool) -> None:
     """Install modules.
 
     NAMES are registered modules, folders (written with a '/'), hf:org/repo, or the address of a module.json. The
     files of a module are fetched and checked, then put in place in one step; what fails leaves nothing behind.
     """
-    from hub_core.install import install as install_module
+    from hub_core.installation import install as install_module
 
     rows = []
     with download_progress() as progress:
@@ -98,7 +99,7 @@ def install(names: tuple[str, ...], offline: bool, trust_code: bool, as_json: bo
 @command("uninstall", examples=["hub uninstall ernie_tiny", "hub uninstall ernie_tiny==2.0.2"])
 @click.argument("names", nargs=-1, required=True)
 @click.option("--version", help="Only this version (default: all that are installed).")
-@_json_flag
+@json_flag
 def uninstall(names: tuple[str, ...], version: str | None, as_json: bool) -> None:
     """Remove installed modules, all versions or the one that is given."""
     from hub_core.store import Store
@@ -115,7 +116,7 @@ def uninstall(names: tuple[str, ...], version: str | None, as_json: bool) -> Non
 
 def _find(name: str) -> tuple[ModuleSpec, str]:
     """The spec that answers a request, and where it is installed ("" where it is not)."""
-    from hub_core.install import resolve
+    from hub_core.installation import resolve
     from hub_core.store import Store
 
     spec = resolve(name)

@@ -13,7 +13,7 @@ import click
 #: A file or folder; whether it is there is found out by whoever reads it, who knows what it was to be.
 PATH = click.Path(path_type=Path)
 
-json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 use_gpu = click.option("--use-gpu", is_flag=True, help="Compute on the GPU.")
 
 

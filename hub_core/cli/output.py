@@ -84,7 +84,7 @@ def plain_notes() -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar(total: int | None, unit: str) -> Iterator[Callable[[int], object]]:
+def progress_bar(total: int | None, unit: str) -> Iterator[Callable[[int], None]]:
     """A bar on stderr while it is a terminal; yields a function that is told how much more is done."""
     if not sys.stderr.isatty():
         yield lambda more: None  # noqa: ARG005
@@ -92,7 +92,11 @@ def progress_bar(total: int | None, unit: str) -> Iterator[Callable[[int], objec
     from tqdm import tqdm
 
     with tqdm(total=total, unit=unit, leave=False, file=sys.stderr) as bar:
-        yield bar.update
+
+        def advance(more: int) -> None:
+            bar.update(more)
+
+        yield advance
 
 
 @contextmanager

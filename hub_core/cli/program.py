@@ -1,65 +1,163 @@
-"""The program: its commands, and how an error becomes one line and an exit code."""
+"""The program: its commands, each imported when it is asked for, and how an error becomes one line and an exit code."""
 
 from __future__ import annotations
 
+import importlib
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from io import TextIOWrapper
+from types import MappingProxyType
+from typing import Any
 
-import typer
+import click
+from click.exceptions import Exit, NoArgsIsHelpError
 
-from hub_core.cli import answering, converting, modules, system, training
+from hub_core.cli.command import CONTEXT, Group, debug_option, is_debug
+from hub_core.cli.output import note, plain_notes
 from hub_core.errors import HubError
+from hub_core.version import __version__
+
+#: The commands as the help page has them: section -> name -> where the command is.
+COMMANDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "Modules": {
+            "list": "hub_core.cli.modules:list_modules",
+            "search": "hub_core.cli.modules:search",
+            "show": "hub_core.cli.modules:show",
+            "install": "hub_core.cli.modules:install",
+            "uninstall": "hub_core.cli.modules:uninstall",
+        },
+        "Answers": {
+            "run": "hub_core.cli.answering:run",
+            "predict": "hub_core.cli.answering:predict",
+            "evaluate": "hub_core.cli.answering:evaluate",
+        },
+        "Making modules": {
+            "train": "hub_core.cli.training:train",
+            "convert": "hub_core.cli.converting:convert",
+        },
+        "This program": {
+            "config": "hub_core.cli.system:config",
+            "plugins": "hub_core.cli.system:plugins",
+            "version": "hub_core.cli.system:show_version",
+        },
+    }
+)
+_TARGETS: Mapping[str, str] = MappingProxyType({name: at for part in COMMANDS.values() for name, at in part.items()})
+
+INTERRUPTED = 130  #: what shells make of SIGINT
 
 
-def build() -> typer.Typer:
-    """All commands, those of plugins included."""
-    app = typer.Typer(
-        name="hub",
-        no_args_is_help=True,
-        add_completion=False,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-        help="A hub of pre-trained language models: list, install, run, train, evaluate and convert them.",
-    )
+class Program(Group):
+    """``hub``: finds its commands by name, imports only what runs, and words errors."""
 
-    @app.callback()
-    def options(
-        debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback of an error.")] = False,
-    ) -> None:
-        """A hub of pre-trained language models: list, install, run, train, evaluate and convert them."""
+    def __init__(self) -> None:
+        super().__init__(
+            "hub",
+            help="A hub of pre-trained language models: list, install, run, train, evaluate and convert them.",
+            epilog="`hub COMMAND --help` says more about a command, with examples.",
+            context_settings=CONTEXT,
+            params=[debug_option()],
+        )
+        click.version_option(__version__, prog_name="hub_core")(self)
 
-    for group in (modules, answering, training, converting, system):
-        group.add_to(app)
-    _add_plugin_commands(app)
-    return app
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The names of all commands, those of plugins last."""
+        return [*_TARGETS, *self._plugin_commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """A command by name; plugins are loaded only for one that is not the hub's own."""
+        if cmd_name not in _TARGETS:
+            return self._plugin_commands.get(cmd_name)
+        module, _, attribute = _TARGETS[cmd_name].partition(":")
+        loaded: click.Command = getattr(importlib.import_module(module), attribute)
+        return loaded
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by section, each with the first sentence of its help."""
+        sections = {**COMMANDS, "From plugins": self._plugin_commands}
+        width = max(map(len, self.list_commands(ctx)))
+        for title, names in sections.items():
+            found = [(name, self.get_command(ctx, name)) for name in names]
+            rows = [(name.ljust(width), command.get_short_help_str(80)) for name, command in found if command]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. What the user can mend becomes ``error: ...`` and exit code 1."""
+        try:
+            super().invoke(ctx)
+            sys.stdout.flush()  # here, so that a full disk is an error like any other
+        except (click.ClickException, click.Abort, Exit, BrokenPipeError):
+            raise
+        except Exception as error:  # noqa: BLE001  (a fault of ours is told in one line too, unless --debug is given)
+            if is_debug(ctx):
+                traceback.print_exc()
+            note(f"error: {_worded(error)}")
+            ctx.exit(1)
+
+    @cached_property
+    def _plugin_commands(self) -> Mapping[str, click.Command]:
+        """What installed plugins add; a plugin that fails, or takes a name that is taken, is named and passed over."""
+        from hub_core.plugins import manager
+
+        found: dict[str, click.Command] = {}
+        for implementation in manager().hook.hub_commands.get_hookimpls():
+            own, plugin = click.Group(), implementation.plugin_name
+            try:
+                implementation.function(cli=own)
+            except Exception as error:  # noqa: BLE001  (a plugin is other people's code)
+                note(f"warning: plugin {plugin} could not add its commands: {type(error).__name__}: {error}")
+            for name in own.commands.keys() & (_TARGETS.keys() | found.keys()):
+                note(f"warning: plugin {plugin}: there is a command {name!r} already; this one is passed over")
+                del own.commands[name]
+            found |= own.commands
+        return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program and return its exit code: 0, 1 (an error), 2 (wrong usage), 130 (Ctrl-C), 143 (SIGTERM)."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        build()(given, prog_name="hub")
-    except SystemExit as done:  # how typer ends, wrong usage and Ctrl-C included
-        return done.code if isinstance(done.code, int) else 0
-    except (HubError, OSError) as error:
-        if "--debug" in given:
-            traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    """Run the program and return its exit code.
 
-
-def _add_plugin_commands(app: typer.Typer) -> None:
-    """Let installed plugins add commands; a plugin that fails is named and does no other harm."""
-    from hub_core.plugins import manager
-
-    plugins = manager()
-    for implementation in plugins.hook.hub_commands.get_hookimpls():
+    0: done; 1: an error, told as ``error: ...`` on stderr (the traceback with ``--debug``); 2: wrong usage; 130:
+    Ctrl-C; 143: SIGTERM while training, which saves first. `arguments` are those after the program's name (default:
+    this process's).
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what the terminal's encoding lacks is shown as \uXXXX
+            stream.reconfigure(errors="backslashreplace")
+    with plain_notes():
         try:
-            implementation.function(cli=app)
-        except Exception as error:  # noqa: BLE001  (a plugin is other people's code)
-            name = implementation.plugin_name
-            print(f"warning: plugin {name} could not add its commands: {error}", file=sys.stderr)
+            result = Program().main(arguments, prog_name="hub", standalone_mode=False)
+        except NoArgsIsHelpError as error:
+            error.show()
+            return error.exit_code
+        except click.UsageError as error:
+            return _wrong_usage(error)
+        except click.ClickException as error:
+            note(f"error: {error.format_message()}")
+            return error.exit_code
+        except click.Abort:
+            note("interrupted")
+            return INTERRUPTED
+        except SystemExit as done:  # SIGTERM while training, and a reader who has read enough (`hub list | head -1`)
+            return done.code if isinstance(done.code, int) else 1
+    return result if isinstance(result, int) else 0
+
+
+def _wrong_usage(error: click.UsageError) -> int:
+    note(f"error: {error.format_message()}")
+    if error.ctx is not None:
+        note(f"{error.ctx.get_usage()}\n`{error.ctx.command_path} --help` says more")
+    return error.exit_code
+
+
+def _worded(error: Exception) -> str:
+    """The line for an error; where it is nobody's but ours, it says so."""
+    if isinstance(error, HubError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.strerror}: {error.filename}" if error.strerror and error.filename else str(error)
+    return f"{type(error).__name__}: {error}; this is a fault of hub_core, and --debug shows where"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from hub_core.cli.command import Group, command
+from hub_core.cli.command import Command, Group, command
 from hub_core.cli.options import json_flag
 from hub_core.cli.output import note, print_json, print_pairs, print_table
 from hub_core.version import __version__
@@ -36,7 +34,7 @@ def plugins(as_json: bool) -> None:
     """
     from hub_core.plugins import plugin_report
 
-    rows = [asdict(state) for state in plugin_report()]
+    rows = [{"name": p.name, "distribution": p.distribution, "error": p.error} for p in plugin_report()]
     if as_json:
         print_json(rows)
     elif not rows:
@@ -51,7 +49,11 @@ def config() -> None:
     """Show and change settings that are kept."""
 
 
-@config.command_of("mirrors", examples=["hub config mirrors", "hub config mirrors https://a.example=file:///mnt/a"])
+@config.command(
+    "mirrors",
+    cls=Command,
+    examples=["hub config mirrors", "hub config mirrors https://a.example=file:///mnt/a"],
+)
 @click.argument("pairs", nargs=-1)
 @click.option("--clear", is_flag=True, help="Forget all mirrors.")
 @json_flag
@@ -77,6 +79,8 @@ def mirrors(pairs: tuple[str, ...], clear: bool, as_json: bool) -> None:
 
 
 def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(name)
     except PackageNotFoundError:

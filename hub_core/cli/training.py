@@ -2,151 +2,182 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from types import NoneType
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-import typer
+import click
 
-from hub_core.cli.output import JsonFlag, print_json, print_pairs
-from hub_core.errors import SettingsError
+from hub_core.cli.command import command
+from hub_core.cli.loading import load_base
+from hub_core.cli.options import PATH, json_flag, rename_labels
+from hub_core.cli.output import note, print_record
 from hub_core.train.settings import TrainSettings
 
+if TYPE_CHECKING:
+    from hub_core.data.dataset import Dataset
+    from hub_core.torch_module import TorchModule
+    from hub_core.train.trainer import Trainer, TrainResult
 
-def add_to(app: typer.Typer) -> None:
-    """Register this file's commands."""
-    app.command("train")(_with_settings(train))
+_AT_LEAST_ONE = click.IntRange(min=1)
 
 
-def train(
-    data: Annotated[Path, typer.Option(help="A folder with train.tsv and dev.tsv (or .csv, .jsonl, .conll).")],
-    task: Annotated[str, typer.Option(help="seq-cls or token-cls.")],
-    module: Annotated[
-        str | None, typer.Option("--module", "-m", help="The module to fine-tune: a name, or a folder with a '/'.")
-    ] = None,
-    manifest: Annotated[
-        Path | None, typer.Option(help="Instead: a manifest of a new module, with random weights.")
-    ] = None,
-    checkpoint_dir: Annotated[
-        Path, typer.Option("--checkpoint-dir", "--output", help="Gets best_model/, epoch_N/ and state/.")
-    ] = Path("ckpt"),
-    train_split: Annotated[str, typer.Option(help="The file of the folder to train on.")] = "train",
-    dev_split: Annotated[str, typer.Option(help="The file that picks the best model; '' for none.")] = "dev",
-    rename_labels: Annotated[str | None, typer.Option(help="Better names for labels: 0=negative,1=positive")] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs in all; an interrupted run does the rest.")] = 3,
-    batch_size: Annotated[int, typer.Option("--batch-size", "--batch_size", min=1, help="Rows per process.")] = 32,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate of AdamW.")] = 5e-5,
-    weight_decay: Annotated[float, typer.Option(help="Weight decay of AdamW; biases and norms have none.")] = 0.01,
-    min_count: Annotated[int, typer.Option(min=1, help="--manifest: how often a unit must stand in the data.")] = 2,
-    max_vocabulary: Annotated[int | None, typer.Option(help="--manifest: at most so many units.")] = None,
-    word_list: Annotated[Path | None, typer.Option(help="--manifest: a vocabulary, one word per line.")] = None,
-    log_interval: Annotated[int, typer.Option(min=1, help="Steps between log lines.")] = 50,
-    save_interval: Annotated[int, typer.Option(min=1, help="Epochs between epoch_N/ folders.")] = 10,
-    num_workers: Annotated[int, typer.Option(min=0, help="Processes that collate batches.")] = 0,
-    use_gpu: Annotated[bool, typer.Option("--use-gpu", "--use_gpu", help="Train on the GPU.")] = False,
-    tensorboard: Annotated[bool, typer.Option(help="Write TensorBoard's files to visualization/.")] = True,
-    config: Annotated[Path | None, typer.Option(help="A JSON file of training settings; options win over it.")] = None,
-    as_json: JsonFlag = False,
-    **settings: Any,
-) -> None:
-    """Fine-tune a module, or train a new one, and leave the best of it in CHECKPOINT_DIR/best_model."""
-    from hub_core.datasets import folder_dataset
+def _settings_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option per training setting; what is not given comes as None."""
+    hints = get_type_hints(TrainSettings)
+    for item in reversed(fields(TrainSettings)):
+        text = item.metadata["help"] + ("" if item.default is None else f"  [default: {item.default}]")
+        flag = "--" + item.name.replace("_", "-")
+        function = click.option(flag, item.name, type=_option_type(hints[item.name]), help=text)(function)
+    return function
 
-    if (module is None) == (manifest is None):
-        raise SettingsError("give either --module (fine-tune it) or --manifest (train a new one)")
-    chosen = (TrainSettings.from_json(config) if config else TrainSettings()).replace(**settings)
-    renaming = parse_renaming(rename_labels)
-    rows = folder_dataset(data, task=task, mode=train_split, rename_labels=renaming)
-    labels = list(rows.label_list)
-    dev = (
-        folder_dataset(data, task=task, mode=dev_split, label_list=labels, rename_labels=renaming)
-        if dev_split
-        else None
-    )
 
-    import torch
+def _option_type(hint: Any) -> Any:
+    """What click makes a value of, for an annotation: a plain type, one that may be None, or a Literal of strings."""
+    choices = get_args(hint)
+    if choices and isinstance(choices[0], str):
+        return click.Choice(choices)
+    (plain,) = [kind for kind in choices or (hint,) if kind is not NoneType]
+    return plain
 
-    from hub_core.train.optimizers import adamw
-    from hub_core.train.trainer import Trainer
 
-    torch.manual_seed(chosen.seed)  # of a new head's, or a new network's, weights
-    if manifest is not None:
+@command(
+    "train",
+    examples=[
+        "hub train --module ernie_tiny --task token-cls --data msra_ner --epochs 3 --learning-rate 5e-5",
+        "hub train --manifest student.json --task seq-cls --data reviews --rename-labels 0=negative,1=positive",
+    ],
+)
+@click.option("--data", type=PATH, required=True, help="A folder with train.tsv and dev.tsv (or .csv, .jsonl, .conll).")
+@click.option("--task", required=True, help="seq-cls or token-cls.")
+@click.option("--module", "-m", help="The module to fine-tune: a name, hf:org/repo, or a folder with a '/'.")
+@click.option("--manifest", type=PATH, help="Instead: the manifest of a new module, with random weights.")
+@click.option(
+    "--checkpoint-dir",
+    "--output",
+    type=PATH,
+    default="ckpt",
+    help="Gets best_model/, epoch_N/ and state/; an interrupted run continues from there.",
+)
+@click.option("--train-split", default="train", help="The file of the folder to train on.")
+@click.option("--dev-split", default="dev", help="The file that picks the best model; '' for none.")
+@rename_labels
+@click.option("--new-head", is_flag=True, help="--module: a fresh head where it has one with other labels.")
+@click.option("--epochs", type=_AT_LEAST_ONE, default=3, help="Epochs in all; an interrupted run does the rest.")
+@click.option("--batch-size", type=_AT_LEAST_ONE, default=32, help="Rows per process.")
+@click.option("--learning-rate", type=float, default=5e-5, help="Peak learning rate of AdamW.")
+@click.option("--weight-decay", type=float, default=0.01, help="Weight decay of AdamW; biases and norms have none.")
+@click.option("--min-count", type=_AT_LEAST_ONE, default=2, help="--manifest: how often a unit must stand in the data.")
+@click.option("--max-vocabulary", type=_AT_LEAST_ONE, help="--manifest: at most so many units.")
+@click.option("--word-list", type=PATH, help="--manifest: a vocabulary, one word per line.")
+@click.option("--log-interval", type=_AT_LEAST_ONE, default=50, help="Steps between log lines.")
+@click.option("--save-interval", type=_AT_LEAST_ONE, default=10, help="Epochs between epoch_N/ folders.")
+@click.option("--num-workers", type=click.IntRange(min=0), default=0, help="Processes that collate batches.")
+@click.option("--use-gpu", is_flag=True, help="Train on the GPU.")
+@click.option("--tensorboard/--no-tensorboard", default=True, help="Write TensorBoard's files to visualization/.")
+@click.option("--config", type=PATH, help="A JSON file of training settings (those below); options win over it.")
+@json_flag
+@_settings_options
+def train(config: Path | None, as_json: bool, **options: Any) -> None:
+    """Fine-tune a module, or train a new one.
+
+    The best of it is left in CHECKPOINT_DIR/best_model, which is a module: `hub run ./ckpt/best_model TEXT`. After
+    Ctrl-C, SIGTERM or a crash the same command continues where the run stopped, and ends with the same weights.
+    """
+    given = {item.name: options.pop(item.name) for item in fields(TrainSettings)}
+    job = _Job(**options)
+    if (job.module is None) == (job.manifest is None):
+        raise click.UsageError("give either --module (fine-tune it) or --manifest (train a new one)")
+    settings = TrainSettings() if config is None else TrainSettings.from_json(config)
+    chosen = settings.replace(**{name: value for name, value in given.items() if value is not None})
+    print_record(job.run(chosen), as_json=as_json)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the command's own options say, each under its name."""
+
+    data: Path
+    task: str
+    module: str | None
+    manifest: Path | None
+    checkpoint_dir: Path
+    train_split: str
+    dev_split: str
+    rename_labels: Mapping[str, str] | None
+    new_head: bool
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    min_count: int
+    max_vocabulary: int | None
+    word_list: Path | None
+    log_interval: int
+    save_interval: int
+    num_workers: int
+    use_gpu: bool
+    tensorboard: bool
+
+    def run(self, settings: TrainSettings) -> dict[str, Any]:
+        """Read the data, make the module, train it; where the result is, and its scores."""
+        rows = self._dataset(self.train_split)
+        labels = rows.label_list
+        dev = self._dataset(self.dev_split, label_list=labels) if self.dev_split else None
+
+        import torch
+
+        from hub_core.train.optimizers import adamw
+        from hub_core.train.trainer import Trainer
+
+        torch.manual_seed(settings.seed)  # of the weights of a new head, or of a new network
+        model = self._model(rows, labels)
+        trainer = Trainer(
+            model,
+            adamw(model, learning_rate=self.learning_rate, weight_decay=self.weight_decay),
+            use_gpu=self.use_gpu,
+            use_vdl=self.tensorboard,
+            checkpoint_dir=self.checkpoint_dir,
+            settings=settings,
+        )
+        result = self._train(trainer, rows, dev)
+        best = trainer.checkpoints.best if result.best else trainer.checkpoints.folder / f"epoch_{self.epochs}"
+        return {"module": str(best), "steps": result.steps, **(result.best or {})}
+
+    def _dataset(self, split: str, **labels: Any) -> Dataset:
+        from hub_core.datasets import folder_dataset
+
+        return folder_dataset(self.data, task=self.task, mode=split, rename_labels=self.rename_labels, **labels)
+
+    def _model(self, rows: Dataset, labels: list[str]) -> TorchModule:
+        if self.manifest is None:
+            return load_base(self.module or "", task=self.task, labels=labels, new_head=self.new_head)
         from hub_core.scratch import module_from_manifest
 
-        model = module_from_manifest(
-            manifest,
+        return module_from_manifest(
+            self.manifest,
             rows,
-            task=task,
+            task=self.task,
             label_map=labels,
-            min_count=min_count,
-            max_vocabulary=max_vocabulary,
-            word_list=word_list,
+            min_count=self.min_count,
+            max_vocabulary=self.max_vocabulary,
+            word_list=self.word_list,
         )
-    else:
-        model = _base(module or "", task, labels)
-    trainer = Trainer(
-        model,
-        adamw(model, learning_rate=learning_rate, weight_decay=weight_decay),
-        use_gpu=use_gpu,
-        use_vdl=tensorboard,
-        checkpoint_dir=checkpoint_dir,
-        settings=chosen,
-    )
-    result = trainer.train(
-        rows,
-        epochs=epochs,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        eval_dataset=dev,
-        log_interval=log_interval,
-        save_interval=save_interval,
-    )
-    best = trainer.checkpoints.best if result.best else trainer.checkpoints.folder / f"epoch_{epochs}"
-    record = {"module": str(best), "steps": result.steps, **(result.best or {})}
-    if as_json:
-        print_json(record)
-    else:
-        print_pairs({name: f"{value:.4f}" if isinstance(value, float) else value for name, value in record.items()})
 
-
-def parse_renaming(text: str | None) -> dict[str, str] | None:
-    """Read ``0=negative,1=positive``. Raises SettingsError."""
-    if text is None:
-        return None
-    pairs = [part.split("=") for part in text.split(",")]
-    if not all(len(pair) == 2 and all(pair) for pair in pairs):
-        raise SettingsError(f"--rename-labels must look like 0=negative,1=positive, not {text!r}")
-    return {old.strip(): new.strip() for old, new in pairs}
-
-
-def _base(name: str, task: str, labels: list[str]) -> Any:
-    from hub_core.module import Module
-
-    if "/" in name and not name.startswith("hf:"):
-        return Module(directory=name, task=task, label_map=labels)
-    return Module(name, task=task, label_map=labels)
-
-
-def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command one option per training setting, with its type and help; only those that were given are passed on."""
-    hints = get_type_hints(TrainSettings)
-    signature = inspect.signature(command, eval_str=True)
-    own = [p for p in signature.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    added = []
-    for item in fields(TrainSettings):
-        flag = "--" + item.name.replace("_", "-")
-        option = typer.Option(flag, help=f"{item.metadata['help']} [default: {item.default}]", show_default=False)
-        kind: Any = hints[item.name] | None
-        annotation: Any = Annotated[(kind, option)]
-        added.append(inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
-
-    def wrapped(**values: Any) -> None:
-        given = {name: values.pop(name) for name in [p.name for p in added]}
-        command(**values, **{name: value for name, value in given.items() if value is not None})
-
-    wrapped.__doc__ = command.__doc__
-    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    wrapped.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
-    return wrapped
+    def _train(self, trainer: Trainer, rows: Dataset, dev: Dataset | None) -> TrainResult:
+        try:
+            return trainer.train(
+                rows,
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                num_workers=self.num_workers,
+                eval_dataset=dev,
+                log_interval=self.log_interval,
+                save_interval=self.save_interval,
+            )
+        except (KeyboardInterrupt, SystemExit):
+            if any(trainer.checkpoints.state.glob("step-*")):
+                note(f"stopped; the same command continues from {trainer.checkpoints.state}")
+            raise

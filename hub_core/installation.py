@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -187,7 +188,7 @@ class _Installation:
                 for _, passed_over in problems:
                     logger.warning("%s: passed over an address: %s", self.plan.spec.title, passed_over)
                 return source, Download(file.path, redact(source.url), fetched.size, fetched.sha256)
-        raise self._unavailable(file, problems)
+        raise self._unavailable(file, problems, staged)
 
     def _bring_from(self, source: SourceSpec, file: FileSpec, staged: Path, pins: Pins) -> Fetched:
         target = staged / file.path
@@ -223,11 +224,12 @@ class _Installation:
             _convert(old, target, "torch", self.plan.spec)
         return fetched
 
-    def _unavailable(self, file: FileSpec, problems: list[tuple[str, HubError]]) -> InstallError:
+    def _unavailable(self, file: FileSpec, problems: list[tuple[str, HubError]], staged: Path) -> InstallError:
         """The error for a file that no address gave."""
         title = self.plan.spec.title
         tampered = any(isinstance(error, IntegrityError) for _, error in problems)
         said = "\n".join(f"  {error}" if str(error).startswith(url) else f"  {url}: {error}" for url, error in problems)
+        said = said.replace(f"{staged / _RAW}{os.sep}", "")  # nobody can look there any more
         failure = (IntegrityError if tampered else InstallError)(
             f"{title} was not installed: no address has a usable {file.path}:\n{said or '  none is known'}\n"
             "If you have the files, `hub convert FOLDER OUT` makes a module of them and `hub install ./OUT` installs "

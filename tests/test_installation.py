@@ -32,7 +32,7 @@ from hub_core.errors import (
     SourceError,
 )
 from hub_core.hookspecs import hookimpl
-from hub_core.install import ensure, install, resolve
+from hub_core.installation import ensure, install, resolve
 from hub_core.paths import bundled, sha256_file
 from hub_core.registry import Registry, build_registry, bundled_registry
 from hub_core.spec import ModuleSpec, read_manifest
@@ -61,7 +61,7 @@ def converter(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str | None, Ma
     ) -> None:
         asked.append((kind, family, config))
         if source.read_bytes() != FOREIGN:
-            raise ConvertError(f"{source.name} is not what it should be")
+            raise ConvertError(f"{source} is not what it should be")
         out.write_bytes(b"word\n" if kind == "paddle-words" else WEIGHTS)
 
     monkeypatch.setattr(hub_core.convert, "convert_file", convert_file, raising=False)
@@ -373,7 +373,7 @@ def test_old_names_of_tensors_are_renamed(
     header = b'{"bert.embeddings.LayerNorm.gamma":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}'
     folder = module_folder(tmp_path / "m")
     (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"x")
-    with pytest.raises(InstallError, match=r"model.safetensors is not what it should be"):
+    with pytest.raises(InstallError, match=r": model.safetensors is not what it should be"):
         install(folder, store=store)
     assert converter == [("torch", "bert", CONFIG)] and nothing_installed(store)
 
@@ -715,7 +715,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from hub_core import http_source
-from hub_core.install import install
+from hub_core.installation import install
 from hub_core.store import Store
 item = install(sys.argv[1], store=Store(bundled_modules=Path("/nonexistent")))
 print(item.folder, flush=True)
@@ -788,7 +788,7 @@ def test_killed_in_the_middle(site: Loopback, store: Store) -> None:
 
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
     heavy = ("torch", "transformers", "numpy", "requests", "urllib3", "huggingface_hub", "safetensors", "tokenizers")
-    program = f"import sys, hub_core.install, hub_core.trust; print([m for m in {heavy} if m in sys.modules])"
+    program = f"import sys, hub_core.installation, hub_core.trust; print([m for m in {heavy} if m in sys.modules])"
     root = Path(__file__).parent.parent
     result = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"
