@@ -159,7 +159,7 @@ def _load(
     task, fresh = _choose_head(spec, wanted, own)
     if foreign is not None:
         # A fine-tuned file brings its own head, for the labels of this call.
-        fresh, tensors = False, read_foreign_state(foreign, family=spec.family)
+        fresh, tensors = False, read_foreign_state(foreign, family=spec.family, task=task.name if task else None)
     else:
         tensors = read_weights(folder / WEIGHTS)
     network = family.load(

@@ -17,7 +17,7 @@ from hub_core.errors import InstallError, NotFoundError, SettingsError, Untruste
 from hub_core.paths import bundled, hub_home, sha256_file, write_text
 from hub_core.plugins import PLUGIN_FILE, Catalog, catalog
 from hub_core.registry import Requirement, parse_requirement
-from hub_core.spec import MANIFEST, ModuleSpec, read_manifest
+from hub_core.spec import ModuleSpec, read_manifest
 from hub_core.store import Store
 
 
@@ -64,19 +64,20 @@ def module_catalog(spec: ModuleSpec, folder: Path, *, store: Store | None = None
 
 
 def _code_places(spec: ModuleSpec, folder: Path, store: Store | None) -> Iterable[tuple[ModuleSpec, Path]]:
-    """The module's own folder, and those of its base: as installed, and as bundled."""
+    """The module's own folder; those of its base, installed and bundled; a bundled one whose tokenizer it has."""
     yield spec, folder
-    if spec.base is None:
-        return
-    requirement = _base(spec)
-    for item in (Store() if store is None else store).installed():
-        if _answers(requirement, item.spec):
-            yield item.spec, item.folder
-    for manifest in sorted(bundled("modules").glob(f"*/{MANIFEST}")):
-        if (manifest.parent / PLUGIN_FILE).is_file():
-            base = read_manifest(manifest.parent)
-            if _answers(requirement, base):
-                yield base, manifest.parent
+    requirement = None if spec.base is None else _base(spec)
+    if requirement is not None:
+        for item in (Store() if store is None else store).installed():
+            if _answers(requirement, item.spec):
+                yield item.spec, item.folder
+    bundle = [read_manifest(plugin.parent) for plugin in sorted(bundled("modules").glob(f"*/{PLUGIN_FILE}"))]
+    owners = [owner for owner in bundle if requirement is not None and _answers(requirement, owner)]
+    own_type = spec.tokenizer.get("type")
+    if own_type not in catalog().entries("tokenizer"):  # a converted ERNIE-Tiny, say, which names no base
+        owners += [owner for owner in bundle if owner.tokenizer.get("type") == own_type]
+    for owner in owners:
+        yield owner, bundled("modules") / owner.name
 
 
 def _base(spec: ModuleSpec) -> Requirement:

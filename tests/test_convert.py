@@ -19,7 +19,9 @@ import torch
 import transformers
 from safetensors.torch import save_file
 from test_convert_names import SIZES, outputs, paddle_config, random_network, to_paddle, write_paddle
+from tiny import small_sentencepiece
 
+import hub_core as hub
 from hub_core.convert import convert_file, convert_folder, read_safetensors, read_torch_bin
 from hub_core.convert.files import read_tensors
 from hub_core.errors import CheckpointError, ConvertError, HubError, ManifestError, UnsafePickleError
@@ -87,6 +89,7 @@ def test_paddles_checkpoints_give_paddles_numbers(checkpoint: Path, tmp_path: Pa
         "config.json",
         "model.safetensors",
         "module.json",
+        "tokenizer.json",
         "tokenizer_config.json",
         "vocab.txt",
     ]
@@ -154,10 +157,10 @@ def test_a_missing_transpose_would_be_seen(fixtures_home: Path, tmp_path: Path) 
 # Heads and labels
 
 
-def sample(folder: Path, architecture: str = "ErnieForSequenceClassification", **config: Any) -> Path:
+def sample(folder: Path, network_class: str = "ErnieForSequenceClassification", **config: Any) -> Path:
     """A small random checkpoint in PaddleNLP's layout."""
-    network = random_network(architecture, num_labels=3)
-    return write_paddle(folder, to_paddle(network), {**paddle_config(network, architecture), **config})
+    network = random_network(network_class, num_labels=3)
+    return write_paddle(folder, to_paddle(network), {**paddle_config(network, network_class), **config})
 
 
 def test_labels_come_from_the_configuration_or_the_caller(tmp_path: Path) -> None:
@@ -270,6 +273,16 @@ def test_sizes_that_a_configuration_leaves_out_are_the_tensors(tmp_path: Path) -
     assert sizes.items() <= spec.config.items() and spec.config["embedding_size"] == 16
 
 
+@pytest.mark.parametrize(
+    "network_class",
+    ["BertModel", "ErnieForPreTraining", "RobertaForMaskedLM", "ElectraForPreTraining", "ElectraForMaskedLM"],
+)
+def test_the_heads_of_pre_training_are_known_by_their_tensors(tmp_path: Path, network_class: str) -> None:
+    convert_folder(sample(tmp_path / "in", network_class, architecture=None), tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
+    assert record["architectures"] == [network_class]
+
+
 def test_a_missing_tensor_is_named(tmp_path: Path) -> None:
     network = random_network("BertModel")
     state = to_paddle(network)
@@ -292,12 +305,13 @@ def test_the_sources_own_tokenizer_decides_on_lower_casing(tmp_path: Path) -> No
 
 def test_ernie_tinys_pickle_becomes_a_word_list(tmp_path: Path) -> None:
     source = sample(tmp_path / "in")
-    (source / "spm_cased_simp_sampled.model").write_bytes(b"model")
+    pieces = small_sentencepiece(source).read_bytes()
     (source / "dict.wordseg.pickle").write_bytes(pickle.dumps({"中国", "一"}, 2))
     spec = convert_folder(source, tmp_path / "out")
     assert spec.tokenizer == {"type": "ernie-tiny", "lowercase": True}
     assert (tmp_path / "out" / "words.txt").read_text(encoding="utf-8") == "一\n中国\n"
-    assert (tmp_path / "out" / "spm_cased_simp_sampled.model").read_bytes() == b"model"
+    assert (tmp_path / "out" / "spm_cased_simp_sampled.model").read_bytes() == pieces
+    assert hub.Module(directory=tmp_path / "out").get_tokenizer().type == "ernie-tiny"
     assert not (tmp_path / "out" / "dict.wordseg.pickle").exists()
     (source / "spm_cased_simp_sampled.model").unlink()
     with pytest.raises(ConvertError, match=r"without spm_cased"):
@@ -309,7 +323,9 @@ def test_a_sentencepiece_model_and_a_tokenizer_json(tmp_path: Path) -> None:
     (source / "vocab.txt").unlink()
     with pytest.raises(ConvertError, match=r"no tokenizer"):
         convert_folder(source, tmp_path / "none")
-    (source / "spiece.model").write_bytes(b"model")
+    small_sentencepiece(source, control_symbols="[CLS],[SEP],[MASK]", pad_id=3, pad_piece="<pad>").rename(
+        source / "spiece.model"
+    )
     spec = convert_folder(source, tmp_path / "pieces")
     assert spec.tokenizer == {"type": "sentencepiece", "style": "albert", "lowercase": True}
     (source / "tokenizer.json").write_text("{}", encoding="utf-8")
@@ -320,9 +336,9 @@ def test_a_sentencepiece_model_and_a_tokenizer_json(tmp_path: Path) -> None:
 # Hugging Face's layout
 
 
-def hugging_face(folder: Path, architecture: str = "BertForTokenClassification", **config: Any) -> Path:
+def hugging_face(folder: Path, network_class: str = "BertForTokenClassification", **config: Any) -> Path:
     """A folder as `save_pretrained` leaves it, with a vocabulary."""
-    network = random_network(architecture, num_labels=3)
+    network = random_network(network_class, num_labels=3)
     network.save_pretrained(folder)
     record = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (folder / "config.json").write_text(json.dumps({**record, **config}), encoding="utf-8")
@@ -579,6 +595,8 @@ def test_nothing_is_overwritten_and_nothing_left_behind(tmp_path: Path, monkeypa
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    with pytest.raises(CheckpointError, match="could not be written"):
+        convert_file(source / "model_state.pdparams", source / "vocab.txt" / "x", kind="paddle", family="ernie")
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises(CheckpointError, match=r"could not be written.*No space"):
         convert_folder(source, tmp_path / "out")

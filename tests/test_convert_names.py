@@ -294,6 +294,20 @@ def test_a_static_name_in_the_files_own_table_identifies_a_tensor(tmp_path: Path
     assert all(torch.equal(found[name], tensor) for name, tensor in network.state_dict().items())
 
 
+def test_tied_tensors_that_share_a_static_name_are_both_read(tmp_path: Path) -> None:
+    words = np.random.default_rng(0).random((6, 4), dtype=np.float32)
+    names = {
+        "ernie.embeddings.word_embeddings.weight": "word_embedding",
+        "cls.predictions.decoder_weight": "word_embedding",
+    }
+    state: dict[str, Any] = {name: words + place for place, name in enumerate(names)}
+    path = tmp_path / "x.pdparams"
+    path.write_bytes(pickle.dumps({**state, "StructuredToParameterName@@": names}))
+    found = read_foreign_state(path, family="ernie")
+    assert torch.equal(found["ernie.embeddings.word_embeddings.weight"], torch.from_numpy(words))
+    assert torch.equal(found["cls.predictions.decoder.weight"], torch.from_numpy(words + 1))
+
+
 @pytest.mark.parametrize(
     "name",
     ["linear_12.w_0", "encoder_layer_0_ffn_fc_2.w_0", "encoder_layer__ffn_fc_0.w_0", "@HUB_x@", "word_embedding.w_0",

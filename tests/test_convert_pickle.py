@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from hub_core.convert import pickle_machine, read_paddle_words, read_pdparams
 from hub_core.convert.paddle import read_paddle_state
+from hub_core.convert.pickled_arrays import NumberType, PickledArray
 from hub_core.errors import CheckpointError, ConvertError, HubError, UnsafePickleError
 
 PROTOCOLS = range(6)
@@ -383,6 +384,55 @@ def test_an_array_must_have_just_its_bytes(tmp_path: Path) -> None:
     assert wrong != content
     with pytest.raises(CheckpointError, match=NAMED):
         read_pdparams(write(tmp_path, wrong))
+
+
+def _f4() -> NumberType:
+    return NumberType("f4")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ([0] * 8, _f4(), (2,), "C"),  # an object array has a list for its bytes
+        (b"\0" * 8, "f4", (2,), "C"),
+        (b"\0" * 8, _f4(), [2], "C"),
+        (b"\0" * 8, _f4(), (-2,), "C"),
+        (b"\0" * 8, _f4(), (True, 2), "C"),
+        (b"\0" * 8, _f4(), (2,), "X"),
+        (b"\0" * 8, _f4(), (2, *[1] * 40), "C"),
+        (b"\0" * 8, _f4(), (1, 2), "K", (0, 0)),
+        (b"\0" * 8, _f4(), (3,), "C"),
+    ],
+)
+def test_parts_that_make_no_array(parts: tuple[Any, ...]) -> None:
+    assert not PickledArray().fill(*parts)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [None, (3,), (3, "<", None, None, None, -1, -1, 0, "x")[:4], (3, "!", None, None, None), (3, 1, None, None, None)],
+)
+def test_states_of_no_number_type(state: object) -> None:
+    assert not NumberType("f4").build(state) and not PickledArray().build(state)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        b"c_codecs\nencode\nN\x85R",
+        b"cbuiltins\ntuple\nN\x85R",
+        b"ccollections\nOrderedDict\nN\x85R",
+        b"ccollections\nOrderedDict\n]Na\x85R",
+        b"cnumpy.core.multiarray\n_reconstruct\n)R",
+        b"cnumpy.core.multiarray\nscalar\n)R",
+        b"cnumpy.core.numeric\n_frombuffer\nN\x85R",
+        b"cpaddle.framework.io_utils\n_reconstruct_dense_tensor_data\nN\x85R",
+        b"cbuiltins\nset\nN\x85R",
+    ],
+)
+def test_calls_with_other_arguments_than_arrays_need(tmp_path: Path, call: bytes) -> None:
+    with pytest.raises(UnsafePickleError, match="called with"):
+        read_paddle_words(write(tmp_path, call + b"."))
 
 
 # Damage

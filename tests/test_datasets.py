@@ -601,3 +601,12 @@ class TestRealData:
     def test_the_clean_split_shares_no_text_with_dev_and_test(self, data_home: Path) -> None:
         clean = {one.text for one in ChnSentiCorp(mode="train.clean", data_dir=data_home)}
         assert not clean & {one.text for mode in ("dev", "test") for one in ChnSentiCorp(mode=mode, data_dir=data_home)}
+
+
+def test_labels_that_have_their_new_names_already(tmp_path: Path) -> None:
+    (tmp_path / "dev.tsv").write_text("label\ttext_a\n1\t好\n0\t差\n", encoding="utf-8")
+    trained = ["negative", "positive"]
+    rename = {"0": "negative", "1": "positive"}
+    rows = folder_dataset(tmp_path, task="seq-cls", mode="dev", label_list=trained, rename_labels=rename)
+    assert rows.label_list == trained
+    assert [row.label for row in rows] == ["positive", "negative"]

@@ -119,8 +119,8 @@ def small_tokenizer(spec: ModuleSpec, folder: Path) -> Tokenizer:
     return tokenizer_from_files(kind, vocab=vocabulary, model=small_sentencepiece(folder), words=words, **options)
 
 
-def small_sentencepiece(folder: Path) -> Path:
-    """A SentencePiece model learnt from the characters of this file."""
+def small_sentencepiece(folder: Path, **options: Any) -> Path:
+    """A SentencePiece model learnt from the characters of this file; `options` are the trainer's."""
     import sentencepiece
 
     text = folder / "text.txt"
@@ -131,6 +131,7 @@ def small_sentencepiece(folder: Path) -> Path:
         vocab_size=len(set(CHARACTERS)) + 20,
         hard_vocab_limit=False,
         minloglevel=2,
+        **options,
     )
     text.unlink()
     return folder / "spm_cased_simp_sampled.model"

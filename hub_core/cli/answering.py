@@ -13,11 +13,12 @@ from hub_core.cli.command import command
 from hub_core.cli.loading import load_trained
 from hub_core.cli.options import PATH, Answering, answering_options, json_flag, rename_labels
 from hub_core.cli.output import print_groups, print_json, print_json_lines, print_record, print_table, progress_bar
+from hub_core.cli.splits import read_split, read_unlabelled
 from hub_core.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
+    from hub_core.examples import Example, Prediction
     from hub_core.infer.predictor import Predictor
-    from hub_core.tasks.types import Example, Prediction
 
 _module = click.option(
     "--module", "-m", "name", required=True, help="A module's name, hf:org/repo, or a folder with a '/'."
@@ -51,7 +52,7 @@ def run(
     predictor = load_trained(name, task=how.task, use_gpu=how.use_gpu).predictor()
     examples = [predictor.task.example(text, key=f"text {at}") for at, text in enumerate(given, start=1)]
     if input_path is not None:
-        examples += _read(input_path, predictor)
+        examples += read_unlabelled(input_path, predictor.task)
     rows = list(_answers(predictor, examples, how))
     if as_json:
         print_json(rows)
@@ -71,7 +72,7 @@ def predict(name: str, data: Path, output: Path | None, how: Answering) -> None:
     import json
 
     predictor = load_trained(name, task=how.task, use_gpu=how.use_gpu).predictor()
-    rows = _answers(predictor, _read(data, predictor), how)
+    rows = _answers(predictor, read_unlabelled(data, predictor.task), how)
     if output is None:
         print_json_lines(rows)
     else:
@@ -98,14 +99,10 @@ def evaluate(
     name: str, data: Path, split: str, rename_labels: dict[str, str] | None, how: Answering, as_json: bool
 ) -> None:
     """Measure a module on labelled data, over the whole corpus."""
-    from hub_core.datasets import folder_dataset
-
     module = load_trained(name, task=how.task, use_gpu=how.use_gpu)
     predictor = module.predictor()
     task = predictor.task
-    examples = list(
-        folder_dataset(data, task=task.name, mode=split, label_list=task.labels, rename_labels=rename_labels)
-    )
+    examples = list(read_split(data, task=task.name, split=split, labels=task.labels, renaming=rename_labels))
     if not examples:
         raise DataError([f"{data}: the split {split!r} has no rows"])
     metrics = task.metrics(examples, list(_predictions(predictor, examples, how)))
@@ -118,12 +115,6 @@ def _check_texts(texts: Sequence[str]) -> None:
     blank = [f"text {at}: the text is empty" for at, text in enumerate(texts, start=1) if not text.strip()]
     if blank:
         raise DataError(blank)
-
-
-def _read(path: Path, predictor: Predictor) -> list[Example]:
-    from hub_core.data.texts import read_texts
-
-    return read_texts(path, task=predictor.task.name)
 
 
 def _predictions(predictor: Predictor, examples: Sequence[Example], how: Answering) -> Iterator[Prediction]:

@@ -82,10 +82,10 @@ def _check_trained(name: str, spec: ModuleSpec, task: str | None) -> None:
     if not trained:
         if task is not None and task not in spec.supports:
             raise NotFoundError(unknown("task", task, spec.supports, where=f"for {spec.title}"))
-        wanted = task or "|".join(spec.supports)
         raise SettingsError(
-            f"{spec.title} is not trained for a task yet. `hub train --module {name} --task {wanted} --data FOLDER` "
-            "trains it on the labelled rows in FOLDER; ./ckpt/best_model then takes its place here"
+            f"{spec.title} is not trained for a task yet; `hub train --module {name} --task {task or 'TASK'} "
+            f"--data FOLDER` trains it on the labelled rows in FOLDER (tasks: {', '.join(spec.supports)}), and "
+            "./ckpt/best_model then takes its place here"
         )
     if task is not None and task not in trained:
         raise NotFoundError(unknown("task", task, trained, where=f"among those that {spec.title} is trained for"))

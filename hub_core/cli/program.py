@@ -47,7 +47,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 _TARGETS: Mapping[str, str] = MappingProxyType({name: at for part in COMMANDS.values() for name, at in part.items()})
 
-INTERRUPTED = 130  #: what shells make of SIGINT
+FAILED = 1
+INTERRUPTED = 130  # what shells make of SIGINT
 
 
 class Program(Group):
@@ -93,11 +94,11 @@ class Program(Group):
             sys.stdout.flush()  # here, so that a full disk is an error like any other
         except (click.ClickException, click.Abort, Exit, BrokenPipeError):
             raise
-        except Exception as error:  # noqa: BLE001  (a fault of ours is told in one line too, unless --debug is given)
+        except Exception as error:  # noqa: BLE001  (what nobody foresaw is told in one line too)
             if is_debug(ctx):
                 traceback.print_exc()
             note(f"error: {_worded(error)}")
-            ctx.exit(1)
+            ctx.exit(FAILED)
 
     @cached_property
     def _plugin_commands(self) -> Mapping[str, click.Command]:
@@ -111,7 +112,7 @@ class Program(Group):
                 implementation.function(cli=own)
             except Exception as error:  # noqa: BLE001  (a plugin is other people's code)
                 note(f"warning: plugin {plugin} could not add its commands: {type(error).__name__}: {error}")
-            for name in own.commands.keys() & (_TARGETS.keys() | found.keys()):
+            for name in sorted(own.commands.keys() & (_TARGETS.keys() | found.keys())):
                 note(f"warning: plugin {plugin}: there is a command {name!r} already; this one is passed over")
                 del own.commands[name]
             found |= own.commands
@@ -139,11 +140,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except click.ClickException as error:
             note(f"error: {error.format_message()}")
             return error.exit_code
+        except (HubError, OSError) as error:  # what goes wrong before a command runs, such as help on a full disk
+            note(f"error: {_worded(error)}")
+            return FAILED
         except click.Abort:
             note("interrupted")
             return INTERRUPTED
         except SystemExit as done:  # SIGTERM while training, and a reader who has read enough (`hub list | head -1`)
-            return done.code if isinstance(done.code, int) else 1
+            return done.code if isinstance(done.code, int) else FAILED
     return result if isinstance(result, int) else 0
 
 
@@ -155,9 +159,9 @@ def _wrong_usage(error: click.UsageError) -> int:
 
 
 def _worded(error: Exception) -> str:
-    """The line for an error; where it is nobody's but ours, it says so."""
+    """The line for an error; one that nobody foresaw says so."""
     if isinstance(error, HubError):
         return str(error)
     if isinstance(error, OSError):
         return f"{error.strerror}: {error.filename}" if error.strerror and error.filename else str(error)
-    return f"{type(error).__name__}: {error}; this is a fault of hub_core, and --debug shows where"
+    return f"{type(error).__name__}: {error} (unforeseen; --debug shows where it comes from)"

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from hub_core.cli.command import Command, Group, command
+from hub_core.cli.command import Command, Group, command, debug_option
 from hub_core.cli.options import json_flag
 from hub_core.cli.output import note, print_json, print_pairs, print_table
 from hub_core.version import __version__
@@ -44,7 +44,7 @@ def plugins(as_json: bool) -> None:
         print_table(("name", "distribution", "state"), table)
 
 
-@click.group("config", cls=Group)
+@click.group("config", cls=Group, params=[debug_option()])
 def config() -> None:
     """Show and change settings that are kept."""
 

@@ -9,7 +9,7 @@ from itertools import zip_longest
 
 #: What stands between two columns.
 GAP = "  "
-#: A column is never made narrower than this to fit a terminal (in cells): folded further, nobody could read it.
+#: No column is folded to less than this to fit a terminal (in cells): nobody could read it.
 NARROWEST = 12
 
 #: Characters that change how the text around them is shown: bidirectional embeddings, overrides and isolates (UAX #9).
@@ -70,13 +70,14 @@ def fold(text: str, width: int) -> list[str]:
 
 
 def table_lines(columns: Sequence[str], groups: Sequence[Group], *, width: int | None = None) -> Iterator[str]:
-    """The lines of a table. With a `width` (in cells) the widest columns are folded until the table fits, if it can."""
+    """The lines of a table. With a `width` (in cells) columns of running text are folded until it fits, if it can."""
     safe = [Group(printable(g.heading), [[printable(cell) for cell in row] for row in g.rows]) for g in groups]
     indent = GAP if any(group.heading for group in safe) else ""
-    cells = zip(columns, *(row for group in safe for row in group.rows), strict=True)
+    cells = list(zip(columns, *(row for group in safe for row in group.rows), strict=True))
     widths = [max(map(display_width, column)) for column in cells]
     if width is not None:
-        _shrink(widths, width - len(indent) - len(GAP) * (len(widths) - 1))
+        running = [at for at, column in enumerate(cells) if any(map(_is_running_text, column))]
+        _shrink(widths, running, width - len(indent) - len(GAP) * (len(widths) - 1))
     yield from _row_lines(columns, widths, indent)
     yield from _row_lines(["-" * cells for cells in widths], widths, indent)
     for group in safe:
@@ -94,10 +95,18 @@ def _row_lines(row: Sequence[str], widths: Sequence[int], indent: str) -> Iterat
         yield (indent + GAP.join(padded)).rstrip()
 
 
-def _shrink(widths: list[int], room: int) -> None:
-    """Take from the widest columns, in place, until they have room."""
-    while sum(widths) > room and max(widths) > NARROWEST:
-        widths[widths.index(max(widths))] -= 1
+def _shrink(widths: list[int], columns: Sequence[int], room: int) -> None:
+    """Take from the widest of some columns, in place, until all have room."""
+    while columns and sum(widths) > room:
+        widest = max(columns, key=lambda at: widths[at])
+        if widths[widest] <= NARROWEST:
+            return
+        widths[widest] -= 1
+
+
+def _is_running_text(cell: str) -> bool:
+    """Whether a cell can be read in two lines; a name or a path, which somebody will copy, cannot."""
+    return " " in cell or not cell.isascii()
 
 
 def _cells(character: str) -> int:

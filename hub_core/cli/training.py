@@ -14,6 +14,7 @@ from hub_core.cli.command import command
 from hub_core.cli.loading import load_base
 from hub_core.cli.options import PATH, json_flag, rename_labels
 from hub_core.cli.output import note, print_record
+from hub_core.cli.splits import read_split
 from hub_core.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def _settings_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command one option per training setting; what is not given comes as None."""
     hints = get_type_hints(TrainSettings)
     for item in reversed(fields(TrainSettings)):
-        text = item.metadata["help"] + ("" if item.default is None else f"  [default: {item.default}]")
+        said = item.metadata["help"]
+        text = f"{said[0].upper()}{said[1:]}." + ("" if item.default is None else f"  [default: {item.default}]")
         flag = "--" + item.name.replace("_", "-")
         function = click.option(flag, item.name, type=_option_type(hints[item.name]), help=text)(function)
     return function
@@ -123,9 +125,9 @@ class _Job:
 
     def run(self, settings: TrainSettings) -> dict[str, Any]:
         """Read the data, make the module, train it; where the result is, and its scores."""
-        rows = self._dataset(self.train_split)
+        rows = self._read(self.train_split)
         labels = rows.label_list
-        dev = self._dataset(self.dev_split, label_list=labels) if self.dev_split else None
+        dev = self._read(self.dev_split, labels) if self.dev_split else None
 
         import torch
 
@@ -146,10 +148,8 @@ class _Job:
         best = trainer.checkpoints.best if result.best else trainer.checkpoints.folder / f"epoch_{self.epochs}"
         return {"module": str(best), "steps": result.steps, **(result.best or {})}
 
-    def _dataset(self, split: str, **labels: Any) -> Dataset:
-        from hub_core.datasets import folder_dataset
-
-        return folder_dataset(self.data, task=self.task, mode=split, rename_labels=self.rename_labels, **labels)
+    def _read(self, split: str, labels: list[str] | None = None) -> Dataset:
+        return read_split(self.data, task=self.task, split=split, labels=labels, renaming=self.rename_labels)
 
     def _model(self, rows: Dataset, labels: list[str]) -> TorchModule:
         if self.manifest is None:

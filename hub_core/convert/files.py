@@ -33,24 +33,28 @@ def convert_file(
     weights and it both tell must agree.
 
     Raises ConvertError (UnsafePickleError among them) for unknown tensors and whatever else cannot be converted,
-    CheckpointError for a file that is missing, truncated or damaged.
+    CheckpointError for a file that is missing, truncated or damaged, or an `out` that cannot be written.
     """
     if kind not in _KINDS:
         raise ConvertError(unknown("converter", kind, _KINDS))
+    if kind == "paddle" and family is None:
+        raise ConvertError(f"{source} cannot be converted without the name of its family, such as 'ernie'")
+    content: bytes | dict[str, torch.Tensor]
     if kind == "paddle-words":
-        text = words_text(source)
-        with atomic_file(out) as staged:
-            staged.write_bytes(text)
-        return
-    if kind == "paddle":
-        if family is None:
-            raise ConvertError(f"{source} cannot be converted without the name of its family, such as 'ernie'")
-        tensors = settled(read_paddle(source, family=family), family=family, config=config)
-        _check_config(tensors, family, config, where=str(source))
+        content = words_text(source)
+    elif kind == "paddle":
+        content = settled(read_paddle(source, family=family or ""), family=family or "", config=config)
+        _check_config(content, family or "", config, where=str(source))
     else:
-        tensors = settled(from_transformers(read_tensors(source)), family=family or "", config=config)
-    with atomic_file(out) as staged:
-        write_safetensors(tensors, staged)
+        content = settled(from_transformers(read_tensors(source)), family=family or "", config=config)
+    try:
+        with atomic_file(out) as staged:
+            if isinstance(content, bytes):
+                staged.write_bytes(content)
+            else:
+                write_safetensors(content, staged)
+    except OSError as error:
+        raise CheckpointError(f"{out} could not be written: {error.strerror or error}; nothing was changed") from error
 
 
 def read_foreign_state(path: Path, *, family: str, task: str | None = None) -> dict[str, torch.Tensor]:

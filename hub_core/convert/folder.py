@@ -23,6 +23,7 @@ from hub_core.errors import CheckpointError, ConvertError
 from hub_core.hf_layout import CONFIG, TASKS, TOKENIZER_CONFIG, config_json, hf_spec, read_object
 from hub_core.paths import atomic_folder
 from hub_core.spec import MANIFEST, WEIGHTS, ModuleSpec, parse_manifest
+from hub_core.text.files import tokenizer_from_folder
 
 _PADDLE_WEIGHTS = ("model_state.pdparams", "model.pdparams")
 #: In the order in which they are preferred: what cannot hold code first.
@@ -87,7 +88,7 @@ class _Layout:
     def of(cls, folder: Path, name: str | None, version: str) -> _Layout:
         """Raises ConvertError where there are no weights or no configuration."""
         weights = _find(folder, (*_TORCH_WEIGHTS, *_PADDLE_WEIGHTS), "weights")
-        config = _find(folder, (_PADDLE_CONFIG, CONFIG), "a configuration")
+        config = _find(folder, (_PADDLE_CONFIG, CONFIG), "configuration")
         plain = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.absolute().name).strip("._-")
         return cls(folder, weights, config, read_json(config), name or plain or "module", version)
 
@@ -118,7 +119,7 @@ class _Converted:
 def _from_paddle(layout: _Layout, task: str | None, labels: Sequence[str] | None) -> _Converted:
     described = describe(layout.record, where=str(layout.config))
     family, where = described.family, str(layout.weights)
-    architecture = architecture_for(family, described.architecture, task)
+    architecture = architecture_for(family, described.architecture, task, where=str(layout.config))
     if layout.weights.suffix == ".pdparams":
         tensors = read_paddle(layout.weights, family=family, architecture=architecture)
     else:
@@ -158,8 +159,8 @@ def _from_hugging_face(layout: _Layout, task: str | None, labels: Sequence[str] 
     spec = hf_spec(record, tokenizer_config, names, name=layout.name, version=layout.version, where=where)
     tensors = settled(from_transformers(read_tensors(layout.weights)), family=spec.family, config=record)
     classes = record.get("architectures")
-    named = str(classes[0]) if isinstance(classes, list) and classes else default_class(spec.family)
-    architecture = architecture_for(spec.family, named, task) or named
+    named = str(classes[0]) if isinstance(classes, list) and classes else default_class(spec.family, where=where)
+    architecture = architecture_for(spec.family, named, task, where=where) or named
     problem = record.get("problem_type")
     stated = labels_of(record, where) or record.get("num_labels")
     head = head_of(architecture, tensors, stated=stated, asked=labels, problem_type=problem, where=where)
@@ -172,7 +173,7 @@ def _find(folder: Path, names: Sequence[str], what: str) -> Path:
     for name in names:
         if (folder / name).is_file():
             return folder / name
-    raise ConvertError(f"{folder} has no {what.removeprefix('a ')}; looked for {', '.join(names)}")
+    raise ConvertError(f"{folder} has no {what}; looked for {', '.join(names)}")
 
 
 def _write(converted: _Converted, record: Mapping[str, Any], source: Path, folder: Path) -> None:
@@ -182,6 +183,9 @@ def _write(converted: _Converted, record: Mapping[str, Any], source: Path, folde
             (folder / name).write_bytes(content)
         else:
             shutil.copyfile(content, folder / name)
+    if converted.spec.tokenizer["type"] != "transformers":
+        # Reads the vocabulary once, and writes what `transformers` opens with the same rules for symbols.
+        tokenizer_from_folder(folder, converted.spec.tokenizer).save(folder)
     (folder / CONFIG).write_text(json.dumps(record, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     (folder / MANIFEST).write_text(converted.spec.dumps(), encoding="utf-8")
     if (source / _CARD).is_file():

@@ -30,8 +30,8 @@ class Head:
     config: Mapping[str, Any] = field(default_factory=dict)
 
 
-def architecture_for(family: str, named: str | None, task: str | None) -> str | None:
-    """The class that a configuration names, or that of the task that the caller names.
+def architecture_for(family: str, named: str | None, task: str | None, *, where: str) -> str | None:
+    """The class that a configuration (`where`) names, or that of the task that the caller names.
 
     Raises ConvertError for an unknown task, or where the two are different heads.
     """
@@ -41,10 +41,10 @@ def architecture_for(family: str, named: str | None, task: str | None) -> str | 
     if task not in endings:
         raise ConvertError(unknown("task", task, endings))
     if named is not None and named.endswith(tuple(endings.values())) and not named.endswith(endings[task]):
-        raise ConvertError(f"task={task!r} was asked for, and the configuration names {named}")
+        raise ConvertError(f"task={task!r} was asked for, and {where} names {named}")
     if named is not None and named.endswith(endings[task]):
         return named
-    return _class_name(family, endings[task])
+    return _class_name(family, endings[task], where)
 
 
 def head_of(
@@ -86,9 +86,9 @@ def head_of(
     return Head(architecture, None, {**named, "problem_type": problem_type})
 
 
-def default_class(family: str) -> str:
-    """The class of the bare encoder, for a ``config.json`` that names none."""
-    return _class_name(family, "Model")
+def default_class(family: str, *, where: str) -> str:
+    """The class of the bare encoder, for a ``config.json`` (`where`) that names none."""
+    return _class_name(family, "Model", where)
 
 
 def check_fits(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], *, where: str) -> None:
@@ -113,7 +113,7 @@ def check_fits(record: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], *
         raise ConvertError(f"{where} is not a whole {record['architectures'][0]}: {'; '.join(parts)}")
 
 
-def _class_name(family: str, ending: str) -> str:
+def _class_name(family: str, ending: str, where: str) -> str:
     """`transformers`' class of a family: ``bert`` and ``ForTokenClassification`` are BertForTokenClassification."""
     if family in NAME_MAPS:
         return family.capitalize() + ending
@@ -127,7 +127,7 @@ def _class_name(family: str, ending: str) -> str:
     autos = (AutoModel, AutoModelForSequenceClassification, AutoModelForTokenClassification)
     auto = next(a for a in autos if a.__name__.endswith(ending))
     if family not in CONFIG_MAPPING or CONFIG_MAPPING[family] not in auto._model_mapping:
-        raise ConvertError(unknown("model_type", family, NAME_MAPS, where=f"for a class {ending}"))
+        raise ConvertError(f"{where}: " + unknown("model_type", family, CONFIG_MAPPING, where=f"with a class {ending}"))
     return str(getattr(auto._model_mapping[CONFIG_MAPPING[family]], "__name__", family))
 
 
@@ -144,5 +144,5 @@ def _empty_network(record: Mapping[str, Any], where: str) -> Any:
         config = cls.config_class.from_dict(dict(record))
         with torch.device("meta"):
             return cls(config)
-    except (ValueError, TypeError, KeyError, RuntimeError, AttributeError, ZeroDivisionError) as error:
+    except Exception as error:  # what a class does with numbers that are none of its own is its affair
         raise ConvertError(f"{where}: no {architecture} can be built from its configuration: {error}") from error

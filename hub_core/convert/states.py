@@ -22,13 +22,15 @@ _OLD_NORM = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm
 def to_torch(state: PaddleState) -> dict[str, torch.Tensor]:
     """Arrays as tensors, one after the other, so that the memory of each is free before the next is copied.
 
-    Where the file's own table gives a tensor's static-graph name and that is one of ERNIE's, it is taken by it.
+    Where the file's own table gives a tensor's static-graph name and that is one of ERNIE's, it is taken by it (the
+    first of those that share it: tied tensors keep their own names).
     """
     tensors: dict[str, torch.Tensor] = {}
     for name in list(state.arrays):
         static = state.parameter_names.get(name, "")
         array = state.arrays.pop(name)
-        tensors[static if structured_name(static) else name] = torch.from_numpy(array.copy())
+        known = structured_name(static) is not None and static not in tensors
+        tensors[static if known else name] = torch.from_numpy(array.copy())
     return tensors
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,10 +44,7 @@ def paddle_tokenizer(folder: Path, *, family: str) -> TokenizerFiles:
     if (folder / _VOCABULARY).is_file() and "BPE" not in kind:
         name = "ernie" if family == "ernie" else "wordpiece"
         manifest = {"type": name, "lowercase": lowercase, "symbols": "isolate"}
-        # For `transformers`' AutoTokenizer, which knows lower-casing and has no rule for symbols.
-        bert = json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": lowercase}, indent=1) + "\n"
-        files: dict[str, Path | bytes] = {_VOCABULARY: folder / _VOCABULARY, TOKENIZER_CONFIG: bert.encode("utf-8")}
-        return TokenizerFiles(manifest, files)
+        return TokenizerFiles(manifest, {_VOCABULARY: folder / _VOCABULARY})
     for model in ("spiece.model", "sentencepiece.model", "albert.model"):
         if (folder / model).is_file():
             style = "albert" if family == "albert" else "plain"

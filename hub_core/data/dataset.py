@@ -168,10 +168,11 @@ def labels_of(*splits: Iterable[Example]) -> list[str]:
 def renamed_labels(labels: Sequence[str], rename: Mapping[str, str] | None) -> list[str]:
     """Labels in target order under their new names; two that get the same name become one.
 
-    Raises LabelError where `rename` speaks of a label that is not there.
+    Labels that have their new names already (those of a trained module) stay. Raises LabelError where `rename` speaks
+    of a label that is there under neither name.
     """
-    for label in rename or {}:
-        if label not in labels:
+    for label, name in (rename or {}).items():
+        if label not in labels and name not in labels:
             raise LabelError(unknown("label", label, labels, where="in rename_labels"))
     return list(dict.fromkeys((rename or {}).get(label, label) for label in labels))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,14 @@ def tokenizer_from_files(
         needs = ", ".join(f"{role}=" for role in cls.file_names) or "a folder, not single files"
         raise SettingsError(f"tokenizer type {type!r} takes {needs}; {' and '.join(wrong)}")
     return cls.from_files(files, options)
+
+
+def tokenizer_from_folder(folder: Path, manifest: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer of a folder by its manifest's ``tokenizer`` object, without the module's own code.
+
+    Raises NotFoundError for a type that only a module's own plugin knows, and what the type's class raises.
+    """
+    return _find(str(manifest.get("type"))).from_folder(folder, manifest)
 
 
 def _find(name: str) -> _TokenizerClass:

@@ -1,0 +1,196 @@
+"""list, search, show, install, uninstall: as tables, as JSON, and when something is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import Hub
+from folders import manifest, module_folder
+
+
+@pytest.fixture
+def hub(capsys: pytest.CaptureFixture[str]) -> Hub:
+    return Hub(capsys)
+
+
+class TestList:
+    def test_what_is_installed_newest_first(self, hub: Hub, tmp_path: Path) -> None:
+        for version in ("1.9", "1.10"):
+            hub("install", module_folder(tmp_path / version, "small", version))
+        rows = [row for row in hub("list", "--json").json if row["state"] == "installed"]
+        assert [(row["name"], row["version"]) for row in rows] == [("small", "1.10"), ("small", "1.9")]
+        assert rows[0]["tasks"] == "seq-cls, token-cls"
+        assert Path(rows[0]["folder"], "module.json").is_file()
+        table = hub("list").out.splitlines()
+        assert table[0].split()[:4] == ["name", "version", "state", "tasks"]
+        assert [line.split()[1] for line in table if line.startswith("small ")] == ["1.10", "1.9"]
+
+    def test_all_adds_what_is_registered(self, hub: Hub) -> None:
+        rows = hub("list", "--all", "--json").json
+        states = {row["name"]: row["state"] for row in rows}
+        assert states["bert-base-chinese"] == states["ernie_tiny"] == "registered"
+        assert [row["name"].lower() for row in rows] == sorted(row["name"].lower() for row in rows)
+
+    def test_nothing_installed(self, hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setattr("hub_core.store.bundled", lambda name: tmp_path / "none")
+        outcome = hub("list")
+        assert (outcome.code, outcome.out, outcome.err) == (0, "", "no modules\n")
+        assert hub("list", "--json").json == []
+
+    def test_a_broken_folder_is_named_and_the_rest_is_listed(self, hub: Hub, tmp_path: Path, hub_home: Path) -> None:
+        hub("install", module_folder(tmp_path / "good"))
+        broken = hub_home / "modules" / "other" / "1.0"
+        broken.mkdir(parents=True)
+        outcome = hub("list")
+        assert outcome.code == 0
+        assert "small" in outcome.out
+        assert outcome.err.startswith(f"warning: {broken}: ")
+
+
+class TestSearch:
+    def test_all_words_must_be_found(self, hub: Hub) -> None:
+        assert {"ernie", "ernie_tiny"} <= {row["name"] for row in hub("search", "ERNIE", "--json").json}
+        assert [row["name"] for row in hub("search", "electra", "token-cls", "--json").json] == [
+            "chinese-electra-small"
+        ]
+        assert "chinese-electra-small" in hub("search", "electra").out
+
+    def test_without_words_everything(self, hub: Hub) -> None:
+        assert len(hub("search", "--json").json) >= 7
+
+    def test_nothing_found(self, hub: Hub) -> None:
+        outcome = hub("search", "no-such-thing")
+        assert (outcome.code, outcome.out, outcome.err) == (0, "", "no modules\n")
+
+
+class TestShow:
+    def test_a_registered_module(self, hub: Hub) -> None:
+        record = hub("show", "ernie_tiny", "--json").json
+        assert (record["name"], record["family"], record["location"]) == ("ernie_tiny", "ernie", "")
+        text = hub("show", "ernie-tiny>=2,<3").out
+        assert "tasks      seq-cls, token-cls" in text
+        assert text.endswith("location   not installed\n")
+
+    def test_an_installed_module(self, hub: Hub, tmp_path: Path, hub_home: Path) -> None:
+        hub("install", module_folder(tmp_path / "m"))
+        assert hub("show", "small").out.endswith(f"location   {hub_home}/modules/small/1.0\n")
+
+    def test_a_checkpoint_with_its_head_and_scores(self, hub: Hub, tmp_path: Path) -> None:
+        heads = [{"task": "seq-cls", "labels": ["差", "好"]}]
+        folder = module_folder(tmp_path / "m", heads=heads, metrics={"accuracy": 0.88}, base="ernie==2.0.2")
+        lines = hub("show", folder).out.splitlines()
+        for line in (
+            "base               ernie==2.0.2",
+            "head default       seq-cls: 差, 好",
+            "measured accuracy  0.88",
+        ):
+            assert line in lines
+
+    def test_a_folder_in_hugging_faces_layout(self, hub: Hub, tmp_path: Path) -> None:
+        folder = module_folder(tmp_path / "hf")
+        (folder / "module.json").unlink()
+        (folder / "config.json").write_text(json.dumps({"model_type": "bert", "vocab_size": 7}))
+        assert hub("show", folder, "--json").json["summary"] == "bert in Hugging Face's layout"
+
+    def test_text_of_others_cannot_rewrite_the_terminal(self, hub: Hub, tmp_path: Path) -> None:
+        folder = module_folder(tmp_path / "m", summary="good\x1b[2J\nlicence  MIT")
+        assert "summary    good\\x1b[2J\\nlicence  MIT" in hub("show", folder).out.splitlines()
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("ernie_tny", "unknown module 'ernie_tny'; did you mean 'ernie_tiny' or 'ernie'? known: "),
+            ("ernie_tiny==9", "no version of ernie_tiny answers 'ernie_tiny==9':\n  2.0.2 is not ==9\n"),
+            ("ernie_tiny==nine", "'==nine' is not a version or a range of versions"),
+            ("./nowhere", "there is no folder ./nowhere; a repository at Hugging Face is written hf:org/repo\n"),
+            ("hf:org/repo", "hf:org/repo is not installed; `hub install hf:org/repo` installs it\n"),
+        ],
+    )
+    def test_what_is_not_there(self, hub: Hub, name: str, said: str) -> None:
+        assert hub.fails("show", name).startswith(said)
+
+    def test_a_manifest_that_is_wrong(self, hub: Hub, tmp_path: Path) -> None:
+        folder = module_folder(tmp_path / "m")
+        (folder / "module.json").write_text(json.dumps({**manifest(), "version": "one", "famly": "bert"}))
+        said = hub.fails("show", folder)
+        assert "is not a valid manifest" in said
+        assert "famly" in said
+        assert "'one'" in said
+
+
+class TestInstall:
+    def test_folders_one_after_another(self, hub: Hub, tmp_path: Path, hub_home: Path) -> None:
+        folders = [module_folder(tmp_path / name, name) for name in ("one", "two")]
+        outcome = hub("install", *folders)
+        assert outcome.out.splitlines() == [
+            f"installed {name} 1.0 in {hub_home}/modules/{name}/1.0" for name in ("one", "two")
+        ]
+        assert hub("install", folders[0], "--json").json[0]["state"] == "installed"
+
+    def test_the_second_of_two_is_missing(self, hub: Hub, tmp_path: Path) -> None:
+        outcome = hub("install", module_folder(tmp_path / "one", "one"), "./nowhere")
+        assert outcome.code == 1
+        assert outcome.out.startswith("installed one 1.0")  # what was done is said
+        assert outcome.err.startswith("error: there is no folder nowhere")
+
+    def test_no_network_wanted(self, hub: Hub) -> None:
+        assert "offline" in hub.fails("install", "--offline", "hf:org/repo").lower()
+
+    def test_code_of_others_needs_consent(self, hub: Hub, tmp_path: Path, hub_home: Path) -> None:
+        folder = module_folder(tmp_path / "m")
+        (folder / "plugin.py").write_text("raise SystemExit('never run here')\n")
+        assert f"agree with `hub install {folder} --trust-code`" in hub.fails("install", folder)
+        assert not list(hub_home.glob("modules/*"))
+        assert hub("install", folder, "--trust-code").code == 0
+
+    def test_weights_that_are_cut_off(self, hub: Hub, tmp_path: Path, hub_home: Path) -> None:
+        folder = module_folder(tmp_path / "m")
+        weights = folder / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-9])
+        said = hub.fails("install", folder)
+        assert "small 1.0 was not installed" in said
+        assert "model.safetensors" in said
+        assert not list(hub_home.glob("modules/*"))
+
+    def test_a_home_that_cannot_be_written(self, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "file").write_text("in the way")
+        monkeypatch.setenv("HUB_HOME", str(tmp_path / "file"))
+        said = hub.fails("install", module_folder(tmp_path / "m"))
+        assert said.startswith(f"cannot write to {tmp_path / 'file'}: ")
+        assert "set HUB_HOME" in said
+
+
+class TestUninstall:
+    @pytest.fixture(autouse=True)
+    def installed(self, hub: Hub, tmp_path: Path) -> None:
+        for version in ("1.0", "2.0"):
+            hub("install", module_folder(tmp_path / version, "small", version))
+
+    def test_all_versions(self, hub: Hub, hub_home: Path) -> None:
+        assert hub("uninstall", "small").out.splitlines() == [
+            f"removed small {version} from {hub_home}/modules/small/{version.replace('.0', '')}.0"
+            for version in ("2.0", "1.0")
+        ]
+        assert not list(hub_home.glob("modules/*"))
+
+    @pytest.mark.parametrize("arguments", [("small==1.0",), ("small", "--version", "1.0"), ("small=1.0",)])
+    def test_one_version(self, hub: Hub, arguments: tuple[str, ...]) -> None:
+        assert [(row["version"], row["state"]) for row in hub("uninstall", *arguments, "--json").json] == [
+            ("1.0", "removed")
+        ]
+        assert "small" in hub("list").out
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("smal", "unknown installed module 'smal'; did you mean 'small'?"),
+            ("small==3", "small 3 is not installed; installed versions: 2.0, 1.0"),
+            ("small>=1", "name one version to uninstall, such as small==1.0, not 'small>=1'"),
+            ("../..", "'../..' is not a module's name"),
+        ],
+    )
+    def test_what_is_not_there_stays_there(self, hub: Hub, hub_home: Path, name: str, said: str) -> None:
+        assert hub.fails("uninstall", name).startswith(said)
+        assert len(list(hub_home.glob("modules/small/*"))) == 2

@@ -1,0 +1,88 @@
+"""What the program loads, and how long it takes, before it does anything."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+import pytest
+from command_line import ROOT
+
+#: Loaded by nothing that only looks things up: each takes longer than all of `hub list` may.
+HEAVY = ("torch", "transformers", "numpy", "tokenizers", "sentencepiece", "jieba", "requests", "huggingface_hub")
+#: Measured on a busy machine until it was fast enough once, or this often.
+TRIES = 25
+
+LOADED = """
+import contextlib, io, sys
+with contextlib.redirect_stdout(io.StringIO()):
+    {what}
+print([name for name in {heavy} if name in sys.modules])
+"""
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Another process, without what measures coverage."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=plain, capture_output=True, text=True, check=True)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "import hub_core",
+        *(
+            f"from hub_core.cli import main; assert main({arguments!r}) == 0"
+            for arguments in (
+                ["--help"],
+                ["--version"],
+                ["list"],
+                ["list", "--all", "--json"],
+                ["search", "chinese"],
+                ["show", "ernie_tiny"],
+                ["train", "--help"],
+                ["run", "--help"],
+                ["version"],
+                ["config", "mirrors"],
+            )
+        ),
+    ],
+)
+def test_nothing_heavy_is_loaded(what: str) -> None:
+    assert run("-c", LOADED.format(what=what, heavy=HEAVY)).stdout == "[]\n"
+
+
+def test_listing_loads_no_plugins_and_no_command_but_its_own() -> None:
+    """The help page needs them all; `hub list` must not pay for it."""
+    names = ("hub_core.plugins", "hub_core.cli.training", "importlib.metadata", "rich", "tqdm", "pluggy")
+    what = "from hub_core.cli import main; main(['list', '--all'])"
+    assert run("-c", LOADED.format(what=what, heavy=names)).stdout == "[]\n"
+
+
+def seconds(*arguments: str) -> float:
+    """The wall time of one process."""
+    started = time.perf_counter()
+    run(*arguments)
+    return time.perf_counter() - started
+
+
+def fastest(arguments: Sequence[str], *, enough: float) -> float:
+    """The best of several times: what else the machine does makes a process slower, never faster."""
+    best = seconds(*arguments)
+    for _ in range(TRIES):
+        if best < enough:
+            break
+        best = min(best, seconds(*arguments))
+    return best
+
+
+def test_listing_takes_less_than_300_ms() -> None:
+    assert fastest(["-m", "hub_core", "list"], enough=0.3) < 0.3
+
+
+def test_importing_takes_at_most_60_ms() -> None:
+    bare = min(seconds("-c", "pass") for _ in range(5))
+    assert fastest(["-c", "import hub_core"], enough=bare + 0.06) < bare + 0.06
