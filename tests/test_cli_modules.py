@@ -52,9 +52,9 @@ class TestList:
 class TestSearch:
     def test_all_words_must_be_found(self, hub: Hub) -> None:
         assert {"ernie", "ernie_tiny"} <= {row["name"] for row in hub("search", "ERNIE", "--json").json}
-        assert [row["name"] for row in hub("search", "electra", "token-cls", "--json").json] == [
-            "chinese-electra-small"
-        ]
+        found = {row["name"] for row in hub("search", "electra", "token-cls", "--json").json}
+        assert "chinese-electra-small" in found
+        assert "ernie" not in found
         assert "chinese-electra-small" in hub("search", "electra").out
 
     def test_without_words_everything(self, hub: Hub) -> None:
@@ -102,7 +102,7 @@ class TestShow:
         ("name", "said"),
         [
             ("ernie_tny", "unknown module 'ernie_tny'; did you mean 'ernie_tiny' or 'ernie'? known: "),
-            ("ernie_tiny==9", "no version of ernie_tiny answers 'ernie_tiny==9':\n  2.0.2 is not ==9\n"),
+            ("ernie_tiny==9", "no version of ernie_tiny answers 'ernie_tiny==9':\n  2.0.2 is not ==9"),
             ("ernie_tiny==nine", "'==nine' is not a version or a range of versions"),
             ("./nowhere", "there is no folder ./nowhere; a repository at Hugging Face is written hf:org/repo\n"),
             ("hf:org/repo", "hf:org/repo is not installed; `hub install hf:org/repo` installs it\n"),
@@ -175,7 +175,7 @@ class TestUninstall:
         ]
         assert not list(hub_home.glob("modules/*"))
 
-    @pytest.mark.parametrize("arguments", [("small==1.0",), ("small", "--version", "1.0"), ("small=1.0",)])
+    @pytest.mark.parametrize("arguments", [("small==1.0",), ("small", "--version", "1.0"), ("small<2",)])
     def test_one_version(self, hub: Hub, arguments: tuple[str, ...]) -> None:
         assert [(row["version"], row["state"]) for row in hub("uninstall", *arguments, "--json").json] == [
             ("1.0", "removed")
@@ -186,8 +186,8 @@ class TestUninstall:
         ("name", "said"),
         [
             ("smal", "unknown installed module 'smal'; did you mean 'small'?"),
-            ("small==3", "small 3 is not installed; installed versions: 2.0, 1.0"),
-            ("small>=1", "name one version to uninstall, such as small==1.0, not 'small>=1'"),
+            ("small==3", "small==3 is not installed; installed versions of small: 2.0, 1.0"),
+            ("small>3", "small>3 is not installed; installed versions of small: 2.0, 1.0"),
             ("../..", "'../..' is not a module's name"),
         ],
     )

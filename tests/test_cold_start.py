@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
-import time
-from collections.abc import Sequence
 
 import pytest
 from command_line import ROOT
 
 #: Loaded by nothing that only looks things up: each takes longer than all of `hub list` may.
 HEAVY = ("torch", "transformers", "numpy", "tokenizers", "sentencepiece", "jieba", "requests", "huggingface_hub")
-#: Measured on a busy machine until it was fast enough once, or this often.
-TRIES = 25
+TRIES = 7
 
 LOADED = """
 import contextlib, io, sys
@@ -63,26 +61,24 @@ def test_listing_loads_no_plugins_and_no_command_but_its_own() -> None:
 
 
 def seconds(*arguments: str) -> float:
-    """The wall time of one process."""
-    started = time.perf_counter()
+    """The processor time of one process: on a machine that does nothing else, what the clock on the wall says.
+
+    Starting up is one thread that waits for nothing; what else the machine does would be measured with it otherwise.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run(*arguments)
-    return time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def fastest(arguments: Sequence[str], *, enough: float) -> float:
-    """The best of several times: what else the machine does makes a process slower, never faster."""
-    best = seconds(*arguments)
-    for _ in range(TRIES):
-        if best < enough:
-            break
-        best = min(best, seconds(*arguments))
-    return best
+def fastest(*arguments: str) -> float:
+    """The best of several times: shared caches make a process slower, never faster."""
+    return min(seconds(*arguments) for _ in range(TRIES))
 
 
 def test_listing_takes_less_than_300_ms() -> None:
-    assert fastest(["-m", "hub_core", "list"], enough=0.3) < 0.3
+    assert fastest("-m", "hub_core", "list") < 0.3
 
 
 def test_importing_takes_at_most_60_ms() -> None:
-    bare = min(seconds("-c", "pass") for _ in range(5))
-    assert fastest(["-c", "import hub_core"], enough=bare + 0.06) < bare + 0.06
+    assert fastest("-c", "import hub_core") < fastest("-c", "pass") + 0.06

@@ -95,9 +95,7 @@ def predict(name: str, data: Path, output: Path | None, how: Answering) -> None:
 @rename_labels
 @answering_options
 @json_flag
-def evaluate(
-    name: str, data: Path, split: str, rename_labels: dict[str, str] | None, how: Answering, as_json: bool
-) -> None:
+def evaluate(name: str, data: Path, split: str, rename_labels: dict[str, str], how: Answering, as_json: bool) -> None:
     """Measure a module on labelled data, over the whole corpus."""
     module = load_trained(name, task=how.task, use_gpu=how.use_gpu)
     predictor = module.predictor()

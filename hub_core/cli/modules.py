@@ -10,7 +10,6 @@ import click
 from hub_core.cli.command import command
 from hub_core.cli.options import json_flag
 from hub_core.cli.output import download_progress, note, print_json, print_pairs, print_table
-from hub_core.errors import SettingsError
 
 if TYPE_CHECKING:
     from hub_core.spec import ModuleSpec
@@ -98,15 +97,18 @@ def install(names: tuple[str, ...], offline: bool, trust_code: bool, as_json: bo
 
 @command("uninstall", examples=["hub uninstall ernie_tiny", "hub uninstall ernie_tiny==2.0.2"])
 @click.argument("names", nargs=-1, required=True)
-@click.option("--version", help="Only this version (default: all that are installed).")
+@click.option("--version", help="Only this version, or a range (default: all that are installed).")
 @json_flag
 def uninstall(names: tuple[str, ...], version: str | None, as_json: bool) -> None:
-    """Remove installed modules, all versions or the one that is given."""
+    """Remove installed modules.
+
+    Without a version all versions of a module go.
+    """
     from hub_core.store import Store
 
     store, rows = Store(), []
-    for name, only in [_name_and_version(name, version) for name in names]:
-        for item in store.remove(name, only):
+    for name in names:
+        for item in store.remove(name, version):
             rows.append({**_installed_row(item), "state": "removed"})
             if not as_json:
                 print(f"removed {item.spec.title} from {item.folder}")
@@ -141,16 +143,6 @@ def _described(spec: ModuleSpec) -> dict[str, object]:
         **{f"measured {key}": value for key, value in spec.metrics.items()},
         "withdrawn": spec.yanked,
     }
-
-
-def _name_and_version(text: str, version: str | None) -> tuple[str, str | None]:
-    """What to remove. Raises SettingsError for a range: what is lost should be named."""
-    from hub_core.registry import parse_requirement
-
-    wanted = parse_requirement(text, version)
-    if str(wanted.specifier) and wanted.exact is None:
-        raise SettingsError(f"name one version to uninstall, such as {wanted.name}==1.0, not {str(wanted)!r}")
-    return wanted.name, None if wanted.exact is None else str(wanted.exact)
 
 
 def _installed_row(item: Installed) -> dict[str, str]:

@@ -17,10 +17,10 @@ json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON ins
 use_gpu = click.option("--use-gpu", is_flag=True, help="Compute on the GPU.")
 
 
-def _renaming(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, str] | None:
+def _renaming(ctx: click.Context, parameter: click.Parameter, value: str | None) -> dict[str, str]:
     """Read ``0=negative,1=positive``. Raises click.BadParameter where it is not of that form or repeats a label."""
     if value is None:
-        return None
+        return {}
     pairs = [pair.partition("=") for pair in value.split(",")]
     renaming = {old.strip(): new.strip() for old, _, new in pairs}
     if not all(renaming) or not all(renaming.values()) or len(renaming) < len(pairs):

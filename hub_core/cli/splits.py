@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def read_split(
-    folder: Path, *, task: str, split: str, labels: Sequence[str] | None, renaming: Mapping[str, str] | None
+    folder: Path, *, task: str, split: str, labels: Sequence[str] | None, renaming: Mapping[str, str]
 ) -> Dataset:
     """One split of a folder. `labels` are those after renaming, in target order; None: the data's own.
 
@@ -24,8 +24,12 @@ def read_split(
     """
     from hub_core.datasets import folder_dataset
 
-    in_file = None if labels is None else _names_in_file(labels, renaming or {})
-    return folder_dataset(folder, task=task, mode=split, label_list=in_file, rename_labels=renaming)
+    if labels is not None:
+        _check_renaming(renaming, labels)
+    in_file = None if labels is None else _names_in_file(labels, renaming)
+    dataset = folder_dataset(folder, task=task, mode=split, label_list=in_file, rename_labels=renaming)
+    _check_renaming(renaming, dataset.label_list)
+    return dataset
 
 
 def read_unlabelled(path: Path, task: Task) -> list[Example]:
@@ -40,10 +44,13 @@ def read_unlabelled(path: Path, task: Task) -> list[Example]:
     return [task.example(row.text, key=row.key) if row.units == (row.text,) else row for row in rows]
 
 
+def _check_renaming(renaming: Mapping[str, str], labels: Sequence[str]) -> None:
+    for old, new in renaming.items():
+        if new not in labels:
+            raise LabelError(unknown("label", new, labels, where=f"in --rename-labels {old}={new}"))
+
+
 def _names_in_file(labels: Sequence[str], renaming: Mapping[str, str]) -> list[str]:
     """The labels as the data calls them, so that renaming these gives `labels`."""
-    for new in renaming.values():
-        if new not in labels:
-            raise LabelError(unknown("label", new, labels, where="in --rename-labels"))
     old_names = {label: [old for old, new in renaming.items() if new == label] for label in labels}
     return [name for label in labels for name in old_names[label] or [label]]

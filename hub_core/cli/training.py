@@ -108,7 +108,7 @@ class _Job:
     checkpoint_dir: Path
     train_split: str
     dev_split: str
-    rename_labels: Mapping[str, str] | None
+    rename_labels: Mapping[str, str]
     new_head: bool
     epochs: int
     batch_size: int

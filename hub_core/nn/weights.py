@@ -38,7 +38,10 @@ def write_weights(tensors: Mapping[str, torch.Tensor], path: Path, *, dtype: str
         name: (t.detach().to("cpu", target) if t.is_floating_point() else t.detach().cpu()).contiguous().clone()
         for name, t in tensors.items()
     }
+    path.touch()
+    mode = path.stat().st_mode  # what the user's umask gives; the library writes files that only the owner can read
     save_file(stored, path, metadata={"format": "pt"})
+    path.chmod(mode)
 
 
 def load_network(
