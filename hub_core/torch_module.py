@@ -217,7 +217,9 @@ def pick_device(use_gpu: bool) -> torch.device:
     if not use_gpu:
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        raise DeviceError("use_gpu=True, but torch finds no CUDA device here; pass use_gpu=False to compute on the CPU")
+        raise DeviceError(
+            "a GPU is asked for (use_gpu=True), but torch finds no CUDA device here; without it the CPU computes"
+        )
     return torch.device("cuda", torch.cuda.current_device())
 
 

@@ -243,6 +243,8 @@ class Polite:
             """Greet somebody."""
             if name == "nobody":
                 raise HubError("there is nobody")
+            if name == "everybody":
+                raise click.ClickException("too many")
             click.echo(f"hello {name}")
 
         cli.command("list")(lambda: click.echo("never"))
@@ -269,7 +271,10 @@ class TestPlugins:
     def test_their_commands_run_like_the_hubs_own(self, hub: Hub) -> None:
         outcome = hub("greet", "you")
         assert (outcome.code, outcome.out) == (0, "hello you\n")
-        assert hub("greet", "nobody").err.endswith("error: there is nobody\n")
+        for name, said in (("nobody", "there is nobody"), ("everybody", "too many")):
+            outcome = hub("greet", name)
+            assert outcome.code == 1
+            assert outcome.err.endswith(f"error: {said}\n")
 
     def test_the_help_page_lists_them(self, hub: Hub) -> None:
         assert re.search(r"From plugins:\n  greet +Greet somebody\.", hub("--help").out)

@@ -321,3 +321,5 @@ class TestEvaluate:
         assert hub.fails("evaluate", "-m", classifier, "--data", tmp_path / "x") == f"no folder {tmp_path / 'x'}\n"
         (tmp_path / "test.tsv").write_bytes(b"")
         assert "test.tsv:1: the file is empty" in hub.fails("evaluate", "-m", classifier, "--data", tmp_path)
+        (tmp_path / "test.tsv").write_bytes(b"label\ttext_a\n")
+        assert "test.tsv:2: no rows" in hub.fails("evaluate", "-m", classifier, "--data", tmp_path)

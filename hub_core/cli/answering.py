@@ -13,7 +13,7 @@ from hub_core.cli.command import command
 from hub_core.cli.loading import load_trained
 from hub_core.cli.options import PATH, Answering, answering_options, json_flag, rename_labels
 from hub_core.cli.output import print_groups, print_json, print_json_lines, print_record, print_table, progress_bar
-from hub_core.cli.splits import read_split, read_unlabelled
+from hub_core.cli.splits import read_split
 from hub_core.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def run(
     predictor = load_trained(name, task=how.task, use_gpu=how.use_gpu).predictor()
     examples = [predictor.task.example(text, key=f"text {at}") for at, text in enumerate(given, start=1)]
     if input_path is not None:
-        examples += read_unlabelled(input_path, predictor.task)
+        from hub_core.data.texts import read_texts
+
+        examples += read_texts(input_path, task=predictor.task.name)
     rows = list(_answers(predictor, examples, how))
     if as_json:
         print_json(rows)
@@ -72,7 +74,9 @@ def predict(name: str, data: Path, output: Path | None, how: Answering) -> None:
     import json
 
     predictor = load_trained(name, task=how.task, use_gpu=how.use_gpu).predictor()
-    rows = _answers(predictor, read_unlabelled(data, predictor.task), how)
+    from hub_core.data.texts import read_texts
+
+    rows = _answers(predictor, read_texts(data, task=predictor.task.name), how)
     if output is None:
         print_json_lines(rows)
     else:
@@ -101,8 +105,6 @@ def evaluate(name: str, data: Path, split: str, rename_labels: dict[str, str], h
     predictor = module.predictor()
     task = predictor.task
     examples = list(read_split(data, task=task.name, split=split, labels=task.labels, renaming=rename_labels))
-    if not examples:
-        raise DataError([f"{data}: the split {split!r} has no rows"])
     metrics = task.metrics(examples, list(_predictions(predictor, examples, how)))
     record = {"module": module.spec.title, "data": str(data), "split": split, "rows": len(examples), **metrics}
     print_record(record, as_json=as_json)

@@ -94,7 +94,9 @@ def train(config: Path | None, as_json: bool, **options: Any) -> None:
         raise click.UsageError("give either --module (fine-tune it) or --manifest (train a new one)")
     settings = TrainSettings() if config is None else TrainSettings.from_json(config)
     chosen = settings.replace(**{name: value for name, value in given.items() if value is not None})
-    print_record(job.run(chosen), as_json=as_json)
+    record = job.run(chosen)
+    if record is not None:
+        print_record(record, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,8 @@ class _Job:
     use_gpu: bool
     tensorboard: bool
 
-    def run(self, settings: TrainSettings) -> dict[str, Any]:
-        """Read the data, make the module, train it; where the result is, and its scores."""
+    def run(self, settings: TrainSettings) -> dict[str, Any] | None:
+        """Read the data, make the module, train it; where the result is, and its scores (in one process of several)."""
         rows = self._read(self.train_split)
         labels = rows.label_list
         dev = self._read(self.dev_split, labels) if self.dev_split else None
@@ -145,6 +147,8 @@ class _Job:
             settings=settings,
         )
         result = self._train(trainer, rows, dev)
+        if not trainer.is_main_process:
+            return None
         best = trainer.checkpoints.best if result.best else trainer.checkpoints.folder / f"epoch_{self.epochs}"
         return {"module": str(best), "steps": result.steps, **(result.best or {})}
 

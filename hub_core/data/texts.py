@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hub_core.data.lines import read_lines
@@ -12,13 +13,15 @@ from hub_core.examples import Example
 
 
 def read_texts(path: str | Path, *, task: str) -> list[Example]:
-    """The rows of a table (columns as in `read_examples`, labels passed over), or a text per line of any other file.
+    """The rows of a table (columns as in `read_examples`), or a text per line of any other file.
 
-    Blank lines of a text file are passed over. Raises DataError with every problem of the file, and where it has no
-    text at all.
+    Labels are passed over: they may be others than a module's. For token-cls a text in one piece means its
+    characters. Blank lines of a text file are passed over. Raises DataError with every problem of the file, and where
+    it has no text at all.
     """
     if table_format(path) is not None:
-        return read_examples(path, RowReading(task, labelled=False))
+        rows = read_examples(path, RowReading(task, labelled=False))
+        return [replace(row, label=None, units=_units(row)) for row in rows]
     problems = Problems()
     file = Path(path)
     examples = []
@@ -31,3 +34,8 @@ def read_texts(path: str | Path, *, task: str) -> list[Example]:
         problems.add(f"{file.name}:1", "the file has no text")
     problems.raise_if_any()
     return examples
+
+
+def _units(row: Example) -> tuple[str, ...] | None:
+    """The units of a row; a text that nobody cut stands for its characters."""
+    return tuple(row.text) if row.units == (row.text,) else row.units

@@ -24,6 +24,7 @@ class SeqCls(Task):
 
     name: ClassVar[str] = "seq-cls"
     auto_class: ClassVar[str] = "SequenceClassification"
+    metric_names: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "micro_f1")
     main_metric: ClassVar[str] = "accuracy"
 
     def example(self, item: Any, *, split_char: str | None = None, key: str = "") -> Example:  # noqa: ARG002

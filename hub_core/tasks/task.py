@@ -31,7 +31,8 @@ class Task(ABC):
     #: The class of `transformers` whose head this task uses: ``AutoModelFor<auto_class>``.
     auto_class: ClassVar[str]
     option_defaults: ClassVar[Mapping[str, Any]] = {"max_seq_len": None}
-    #: The key of `metrics` by which models are compared; larger is better.
+    #: The keys of `metrics`, and the one by which models are compared; larger is better.
+    metric_names: ClassVar[tuple[str, ...]]
     main_metric: ClassVar[str]
 
     def __init__(self, labels: Sequence[str], options: Mapping[str, Any] | None = None) -> None:
@@ -77,7 +78,7 @@ class Task(ABC):
 
     @abstractmethod
     def metrics(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, float]:
-        """Scores over a whole corpus of labelled rows; has the key `main_metric`."""
+        """Scores over a whole corpus of labelled rows; its keys are `metric_names`."""
 
     @abstractmethod
     def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:

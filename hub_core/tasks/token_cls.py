@@ -58,6 +58,7 @@ class TokenCls(Task):
 
     name: ClassVar[str] = "token-cls"
     auto_class: ClassVar[str] = "TokenClassification"
+    metric_names: ClassVar[tuple[str, ...]] = ("precision", "recall", "f1", "accuracy")
     main_metric: ClassVar[str] = "f1"
     option_defaults: ClassVar[Mapping[str, Any]] = {
         **Task.option_defaults,

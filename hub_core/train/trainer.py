@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hub_core.errors import DataError, SettingsError
+from hub_core.errors import DataError, SettingsError, unknown
 from hub_core.examples import Example, Features
 from hub_core.infer.answers import warn_truncated
 from hub_core.torch_module import TorchModule, pick_device
@@ -92,6 +92,8 @@ class Trainer:
         state is kept), ResumeError, CheckpointError for a full disk; KeyboardInterrupt or SystemExit(143) after
         Ctrl-C or SIGTERM, when a state to continue from has been saved.
         """
+        if self.settings.metric not in (None, *self.task.metric_names):
+            raise SettingsError(unknown("metric", self.settings.metric, self.task.metric_names, where="to compare by"))
         _check_positive(epochs=epochs, batch_size=batch_size, log_interval=log_interval, save_interval=save_interval)
         features = [window for windows in self._encode(train_dataset) for window in windows]
         if not features:
@@ -125,10 +127,10 @@ class Trainer:
             raise DataError(["the evaluation data has rows without labels"])
         predictor = self.model.predictor()
         share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
-        length = self._row_length(eval_dataset)
+        length = self._checked_length(eval_dataset)
         own = list(predictor.predict(examples[share], max_seq_len=length, batch_size=batch_size))
         predictions = _interleave(self.gather(own))
-        warn_truncated(predictions, predictor.checked_length(length))
+        warn_truncated(predictions, length)
         return {"metrics": task.metrics(examples, predictions)}
 
     def _encode(self, dataset: Iterable[Example]) -> list[list[Features]]:
@@ -138,11 +140,18 @@ class Trainer:
             raise DataError(["the training data has rows without labels"])
         return encode_all(examples, self.task, self.model.tokenizer, length)
 
-    def _row_length(self, dataset: Any) -> int | None:
-        return self.settings.max_seq_len or getattr(dataset, "max_seq_len", None)
-
     def _checked_length(self, dataset: Any) -> int:
-        return self.model.predictor().checked_length(self._row_length(dataset))
+        """The row length: the settings' (SettingsError where the network takes less), else the data set's or less."""
+        predictor = self.model.predictor()
+        own = getattr(dataset, "max_seq_len", None)
+        if self.settings.max_seq_len is None and own is not None and predictor.max_length is not None:
+            own = min(own, predictor.max_length)
+        return predictor.checked_length(self.settings.max_seq_len or own)
+
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this process is the one that saves and prints; true where there is only one."""
+        return bool(self.accelerator.is_main_process)
 
     @property
     def task(self) -> Task:
@@ -159,8 +168,6 @@ class Trainer:
 
     def _larger(self, old: Metrics, new: Metrics) -> bool:
         key = self.settings.metric or self.task.main_metric
-        if key not in new:
-            raise SettingsError(f"metric {key!r} is not measured; there are: {', '.join(new)}")
         return new[key] > old[key]
 
     def _add_objective_parameters(self) -> None:
