@@ -1,0 +1,82 @@
+"""The two modules that ship with the package: they answer at once, and score what their cards say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import hub_core as hub
+from hub_core.datasets import folder_dataset
+from hub_core.paths import bundled
+from hub_core.torch_module import TorchModule
+from hub_core.train.trainer import Trainer
+
+RENAMED = {"0": "negative", "1": "positive"}
+
+
+@pytest.fixture(scope="module")
+def tagger() -> TorchModule:
+    return hub.Module("bilstm-ner-zh", offline=True)
+
+
+@pytest.fixture(scope="module")
+def judge() -> TorchModule:
+    return hub.Module("bilstm-sentiment-zh", offline=True)
+
+
+def test_entities_of_real_sentences(tagger: TorchModule) -> None:
+    texts = [
+        "新华社北京5月7日电国务院副总理李岚清今天在中南海会见了美国前商务部长芭芭拉·弗兰克林。",
+        "华裔作家韩素音女士曾三次到大足，称“大足石窟是一座未被开发的金矿”。",
+    ]
+    first, second = ({(e["text"], e["label"]) for e in answer["entities"]} for answer in tagger.predict(texts))
+    assert {("新华社", "ORG"), ("北京", "LOC"), ("李岚清", "PER"), ("芭芭拉·弗兰克林", "PER")} <= first
+    assert ("韩素音", "PER") in second
+
+
+def test_reviews_are_judged(judge: TorchModule) -> None:
+    texts = [
+        "房间干净，服务员很热情，早餐也丰富，下次还会住这里。",
+        "隔音太差，空调不制冷，前台态度恶劣，再也不会来了。",
+    ]
+    assert [answer["label"] for answer in judge.predict(texts)] == ["positive", "negative"]
+
+
+@pytest.mark.parametrize("name", ["bilstm-ner-zh", "bilstm-sentiment-zh"])
+def test_weights_are_small(name: str) -> None:
+    assert (bundled("modules") / name / "model.safetensors").stat().st_size <= 6_000_000
+
+
+def score(module: TorchModule, data: Path, split: str, tmp_path: Path, *, rows: int | None = None) -> dict[str, float]:
+    assert module.task is not None
+    sentiment = module.task.name == "seq-cls"
+    dataset = folder_dataset(
+        data,
+        task=module.task.name,
+        mode=split,
+        label_list=module.labels,
+        rename_labels=RENAMED if sentiment else None,
+        max_seq_len=module.task.options["max_seq_len"],
+    )
+    return Trainer(module, checkpoint_dir=tmp_path, use_vdl=False).evaluate(list(dataset)[:rows], batch_size=32)[
+        "metrics"
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:.*were cut to max_seq_len:UserWarning")
+def test_scores_on_a_sample_of_dev(tagger: TorchModule, judge: TorchModule, data_home: Path, tmp_path: Path) -> None:
+    assert score(tagger, data_home / "msra_ner", "dev", tmp_path, rows=400)["f1"] > 0.9
+    assert score(judge, data_home / "chnsenticorp", "dev", tmp_path, rows=400)["accuracy"] > 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*were cut to max_seq_len:UserWarning")
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_the_scores_of_the_cards(
+    tagger: TorchModule, judge: TorchModule, data_home: Path, tmp_path: Path, split: str
+) -> None:
+    entities = score(tagger, data_home / "msra_ner", split, tmp_path)
+    assert round(entities["f1"], 4) == tagger.spec.metrics[f"msra_ner {split} f1"]
+    reviews = score(judge, data_home / "chnsenticorp", split, tmp_path)
+    assert round(reviews["accuracy"], 4) == judge.spec.metrics[f"chnsenticorp {split} accuracy"]
