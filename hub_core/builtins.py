@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hub_core.hookspecs import hookimpl
 
 _ENTRIES: Mapping[str, Mapping[str, str]] = {
-    "family": {"bilstm": "hub_core.nn.bilstm:BiLstmFamily"},
+    "family": {"bilstm": "hub_core.nn.bilstm_family:BiLstmFamily"},
     "tokenizer": {
         "wordpiece": "hub_core.text.wordpiece:WordPieceTokenizer",
         "ernie": "hub_core.text.wordpiece:ErnieTokenizer",

@@ -22,10 +22,10 @@ from hub_core.nn.bilstm import (
     POOLINGS,
     BiLstmConfig,
     BiLstmEncoder,
-    BiLstmFamily,
     BiLstmForSequenceClassification,
     BiLstmForTokenClassification,
 )
+from hub_core.nn.bilstm_family import BiLstmFamily
 from hub_core.nn.crf import Crf
 from hub_core.nn.families import family_of
 from hub_core.nn.weights import read_weights
