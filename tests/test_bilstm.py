@@ -18,7 +18,6 @@ from torch import nn
 from hub_core.errors import CheckpointError, SettingsError
 from hub_core.examples import IGNORE, Batch
 from hub_core.nn.bilstm import (
-    BIGRAM_MULTIPLIER,
     POOLINGS,
     BiLstmConfig,
     BiLstmEncoder,
@@ -45,9 +44,6 @@ RICH: Mapping[str, Any] = {
     "embedding_dropout": 0.4,
     "word_dropout": 0.3,
     "pooling": "max+mean",
-    "bag_size": 3,
-    "bag_buckets": 29,
-    "bag_dropout": 0.3,
 }
 
 
@@ -173,32 +169,6 @@ def test_one_training_step_gives_every_parameter_a_finite_gradient(config: Mappi
         assert parameter.grad.any(), name
 
 
-def test_the_bag_counts_tokens_and_bigrams_and_is_averaged_with_the_lstm() -> None:
-    network = _network({**RICH, "pooling": "max"}, "seq-cls")
-    assert isinstance(network, BiLstmForSequenceClassification)
-    assert network.bag is not None
-    ids, mask = _ids([7, 3])
-    bag = network.bag
-    for row, length in enumerate((7, 3)):
-        tokens = ids[row, :length]
-        before = torch.cat([torch.zeros(1, dtype=torch.int64), tokens[:-1]])
-        counted = torch.cat([bag.tokens(tokens).sum(0), bag.bigrams((before * BIGRAM_MULTIPLIER + tokens) % 29).sum(0)])
-        expected = bag.labels(counted / length**0.5)
-        assert torch.allclose(bag(ids, torch.tensor([7, 3]))[row], expected, atol=1e-5)
-    alone = network.head(network(ids, mask).pooler_output)
-    assert torch.allclose(network(ids, mask).logits, (alone + bag(ids, torch.tensor([7, 3]))) / 2, atol=1e-5)
-
-
-@pytest.mark.parametrize(("share", "silent"), [(0.0, "bag."), (0.999999, "layers.")])
-def test_each_training_row_teaches_one_reader(share: float, silent: str) -> None:
-    network = _network({**RICH, "bag_share": share}, "seq-cls").train()
-    network(*_ids([7, 3])).logits.sum().backward()
-    for name, parameter in network.named_parameters():
-        if name.startswith(silent):
-            assert parameter.grad is not None
-            assert not parameter.grad.any(), name
-
-
 def test_dropout_hides_whole_features_in_training_and_nothing_in_prediction() -> None:
     network = _network({**RICH, "word_dropout": 0.0}, None)
     ids, mask = _ids([8, 8])
@@ -268,7 +238,7 @@ def test_a_new_head_is_random_and_the_encoder_is_kept(tmp_path: Path) -> None:
         )
         old, new = network.state_dict(), found.state_dict()
         for name, value in new.items():
-            head = name.startswith(("head.", "crf.", "bag."))
+            head = name.startswith(("head.", "crf."))
             assert head == (name not in old or not torch.equal(value, old[name])) or not value.any(), name
 
 

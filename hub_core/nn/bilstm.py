@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: How a text becomes one vector: the final state of both directions, or a summary of the states at all positions.
 POOLINGS = ("last", "max", "mean", "max+mean", "attention")
 #: Names of tensors that belong to a task's labels start with one of these.
-HEAD_PREFIXES = ("head.", "crf.", "bag.")
+HEAD_PREFIXES = ("head.", "crf.")
 #: Multiplier of the first token of a bigram before the remainder is taken (Knuth, TAOCP 6.4: a prime near 2**32
 #: divided by the golden ratio). Part of the format: another one would mix up the rows of a trained table.
 BIGRAM_MULTIPLIER = 2654435761
@@ -38,11 +38,7 @@ class BiLstmConfig:
     token. `word_dropout` hides whole tokens from the network, `embedding_dropout` and `dropout` hide the same
     features at all positions of a row (Gal and Ghahramani 2016): after the embeddings, and after every LSTM layer.
     `head_size` (0: none) is the width of a tanh layer before the labels. `crf` counts for token-cls only, `pooling`
-    (one of `POOLINGS`) and the bag for seq-cls only.
-
-    `bag_size` (0: none) is the width of a `Bag` beside the LSTM, with `bag_buckets` rows for bigrams and `bag_dropout`.
-    Each training row teaches the bag (a share `bag_share` of them) or the LSTM; in use their logits are averaged. Two
-    readers that err differently are better than either.
+    (one of `POOLINGS`) for seq-cls only.
     """
 
     vocab_size: int
@@ -57,10 +53,6 @@ class BiLstmConfig:
     head_size: int = 0
     bigram_buckets: int = 0
     bigram_size: int = 0
-    bag_size: int = 0
-    bag_buckets: int = 0
-    bag_dropout: float = 0.0
-    bag_share: float = 0.5
 
     @classmethod
     def from_mapping(cls, config: Mapping[str, Any]) -> BiLstmConfig:
@@ -79,9 +71,6 @@ class BiLstmConfig:
         if (self.bigram_buckets == 0) != (self.bigram_size == 0):
             found = f"bigram_buckets {self.bigram_buckets} and bigram_size {self.bigram_size}"
             raise SettingsError(f"a bilstm with bigrams needs both their buckets and their size, not {found}")
-        if (self.bag_buckets == 0) != (self.bag_size == 0):
-            found = f"bag_buckets {self.bag_buckets} and bag_size {self.bag_size}"
-            raise SettingsError(f"a bilstm with a bag needs both its buckets and its size, not {found}")
 
     @property
     def input_size(self) -> int:
@@ -91,7 +80,7 @@ class BiLstmConfig:
 
 def _check_value(key: str, value: object, kind: str) -> None:
     """Raise SettingsError for a value outside the range of a config key."""
-    least = 0 if key in ("head_size", "bigram_buckets", "bigram_size", "bag_size", "bag_buckets") else 1
+    least = 0 if key in ("head_size", "bigram_buckets", "bigram_size") else 1
     if kind == "int":
         good, wanted = type(value) is int and value >= least, f"a whole number of at least {least}"
     elif kind == "float":
@@ -153,25 +142,16 @@ class BiLstmEmbedding(nn.Module):
         return embedded
 
     def bigram_ids(self, input_ids: Tensor) -> Tensor:
-        """The row of each position's bigram."""
-        return bigram_ids(input_ids, self.buckets)
+        """The row of each position's bigram; before the first token stands id 0. int64 throughout: no overflow."""
+        before = nn.functional.pad(input_ids, (1, 0))[:, :-1]
+        return (before * BIGRAM_MULTIPLIER + input_ids) % self.buckets
 
     def _hide(self, vectors: Tensor) -> Tensor:
         """Zero the vectors of a share of the positions, in training mode only (tokens and bigrams independently)."""
-        return hide_positions(vectors, self.word_dropout if self.training else 0.0)
-
-
-def bigram_ids(input_ids: Tensor, buckets: int) -> Tensor:
-    """A row number for each position's bigram; before the first token stands id 0. int64 throughout: no overflow."""
-    before = nn.functional.pad(input_ids, (1, 0))[:, :-1]
-    return (before * BIGRAM_MULTIPLIER + input_ids) % buckets
-
-
-def hide_positions(vectors: Tensor, share: float) -> Tensor:
-    """``(batch, length, width)`` with the whole vectors of a share of the positions zero, and the others scaled up."""
-    if share == 0:
-        return vectors
-    return vectors * nn.functional.dropout(torch.ones_like(vectors[:, :, :1]), share)
+        if not self.training or self.word_dropout == 0:
+            return vectors
+        kept = nn.functional.dropout(torch.ones_like(vectors[:, :, :1]), self.word_dropout)  # (batch, length, 1)
+        return vectors * kept
 
 
 class BiLstmLayer(nn.Module):
@@ -251,7 +231,6 @@ class BiLstmForSequenceClassification(BiLstmEncoder):
     def __init__(self, config: BiLstmConfig, num_labels: int) -> None:
         super().__init__(config)
         self.head = BiLstmPooledHead(config, num_labels)
-        self.bag = Bag(config, num_labels) if config.bag_size else None
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, output_hidden_states: bool = False
@@ -260,46 +239,7 @@ class BiLstmForSequenceClassification(BiLstmEncoder):
         lengths = _lengths(input_ids, attention_mask)
         output = self._encode(input_ids, lengths, output_hidden_states)
         pooled = self.head.pool(output.last_hidden_state, lengths)
-        logits = self.head(pooled)
-        if self.bag is not None:
-            logits = self._joined(logits, self.bag(input_ids, lengths))
-        return output._replace(logits=logits, pooler_output=pooled)
-
-    def _joined(self, logits: Tensor, of_bag: Tensor) -> Tensor:
-        """The mean of both readers' logits; in training each row is answered by one of them, drawn by lot."""
-        if not self.training:
-            return (logits + of_bag) / 2
-        drawn = torch.rand(len(logits), 1, device=logits.device) < self.config.bag_share
-        return torch.where(drawn, of_bag, logits)
-
-
-class Bag(nn.Module):
-    """A text as a bag of its tokens and hashed bigrams: embeddings summed, one projection to labels.
-
-    After fastText (Joulin et al. 2017), except that the sum is divided by the square root of the number of tokens, so
-    that long texts may be surer than short ones. Embeddings of its own.
-    """
-
-    def __init__(self, config: BiLstmConfig, num_labels: int) -> None:
-        super().__init__()
-        self.buckets, self.share_hidden = config.bag_buckets, config.bag_dropout
-        self.tokens = nn.Embedding(config.vocab_size, config.bag_size)
-        self.bigrams = nn.Embedding(config.bag_buckets, config.bag_size)
-        self.dropout = nn.Dropout(config.bag_dropout)
-        self.labels = nn.Linear(2 * config.bag_size, num_labels)
-        for table in (self.tokens, self.bigrams):
-            nn.init.xavier_uniform_(table.weight)
-        nn.init.uniform_(self.labels.weight, -0.1, 0.1)
-        nn.init.zeros_(self.labels.bias)
-
-    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
-        """``(batch, length)`` ids to ``(batch, labels)``; padding has no part."""
-        hidden = self.share_hidden if self.training else 0.0
-        parts = (self.tokens(input_ids), self.bigrams(bigram_ids(input_ids, self.buckets)))
-        vectors = torch.cat([hide_positions(part, hidden) for part in parts], dim=2)
-        valid = (torch.arange(input_ids.shape[1], device=input_ids.device) < lengths[:, None])[:, :, None]
-        logits: Tensor = self.labels(self.dropout((vectors * valid).sum(dim=1) / lengths[:, None].sqrt()))
-        return logits
+        return output._replace(logits=self.head(pooled), pooler_output=pooled)
 
 
 def _lengths(input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
