@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,17 @@ def test_the_scores_of_the_cards(
     assert round(entities["f1"], 4) == tagger.spec.metrics[f"msra_ner {split} f1"]
     reviews = score(judge, data_home / "chnsenticorp", split, tmp_path)
     assert round(reviews["accuracy"], 4) == judge.spec.metrics[f"chnsenticorp {split} accuracy"]
+
+
+def test_the_readme_shows_what_the_demo_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    """Names and places, not the last digit of a probability, which may differ between processors."""
+    from hub_core.cli import main
+
+    root = Path(__file__).parent.parent
+    recipe = (root / "Makefile").read_text(encoding="utf-8").partition("\ndemo:")[2].partition("\n\n")[0]
+    for command in recipe.replace("\\\n", "").split("$(BIN)/hub ")[1:]:
+        assert main(shlex.split(command)) == 0
+    printed = [line.rsplit("  ", 1)[0].rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    assert len(printed) > 14
+    assert [line for line in printed if line not in readme] == []
