@@ -1,6 +1,6 @@
 """Find named entities with the checkpoint that train.py left, as PaddleHub's example does.
 
-    python examples/sequence_labeling/predict.py --checkpoint ckpt/best_model
+python examples/sequence_labeling/predict.py --checkpoint ckpt/best_model
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Fine-tune ERNIE-Tiny to find named entities: PaddleHub's example, with the import replaced and torch's optimizer.
 
-    HUB_DATA_HOME=/path/to/data python examples/sequence_labeling/train.py --epochs 3
+HUB_DATA_HOME=/path/to/data python examples/sequence_labeling/train.py --epochs 3
 """
 
 from __future__ import annotations
