@@ -194,7 +194,7 @@ class TestRefuses:
             (["--manifest", "/nowhere.json"], "/nowhere.json cannot be read as JSON"),
             (
                 ["--metric", "f2", "--epochs", "2"],
-                "metric 'f2' is not measured; there are: accuracy, macro_f1, micro_f1",
+                "unknown metric 'f2' to compare by; known: accuracy, macro_f1, micro_f1",
             ),
             (["--max-seq-len", "1"], "max_seq_len=1 "),
         ],

@@ -226,7 +226,7 @@ def test_mistakes_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         Trainer(torch.nn.Linear(1, 1))  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="without a task"):
         Trainer(tiny_module(tmp_path, task=None))
-    with pytest.raises(SettingsError, match="unknown metric 'f2' to compare by; did you mean 'f1'"):
+    with pytest.raises(SettingsError, match="unknown metric 'f2' to compare by; known: accuracy, f1"):
         train(tmp_path / "m", eval_dataset=ROWS, settings=TrainSettings(metric="f2"))
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(DeviceError, match="use_gpu=True"):
