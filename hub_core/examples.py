@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -73,10 +73,6 @@ class Batch:
     def inputs(self) -> Mapping[str, Any]:
         """The main view."""
         return self.views["main"]
-
-    def with_inputs(self, inputs: Mapping[str, Any]) -> Batch:
-        """This batch with another main view."""
-        return replace(self, views={**self.views, "main": inputs})
 
 
 def pad(rows: Sequence[Array], value: int, length: int | None = None) -> Array:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hub_core.errors import CheckpointError, LabelError, NotFoundError, SettingsError, unknown
-from hub_core.installation import adopt_hf_folder, ensure, resolve
+from hub_core.hf_layout import CONFIG, adopt_hf_folder, hf_spec, read_object
+from hub_core.install_plan import request_kind
+from hub_core.installation import ensure, resolve
 from hub_core.labels import labels_from_map
 from hub_core.plugins import Catalog
 from hub_core.spec import MANIFEST, WEIGHTS, HeadSpec, ModuleSpec, canonical, read_manifest
-from hub_core.tasks.task import Task
+from hub_core.tasks.task import Task, positive
 from hub_core.trust import module_catalog
 
 if TYPE_CHECKING:
@@ -60,20 +62,45 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
     """
     if (name is None) == (directory is None):
         raise SettingsError("hub.Module needs a name (hub.Module(name='ernie_tiny')) or a directory=, and not both")
-    options = {**(task_options or {}), **({"suffix": True} if suffix else {})}
+    if directory is not None and version is not None:
+        raise SettingsError("version= chooses among the versions of a name; a directory= is what it is, leave it out")
     wanted = _Wanted(
         None if task is None else _TASK_ALIASES.get(task, task),
         None if label_map is None else labels_from_map(label_map),
-        num_classes,
-        options,
+        positive("num_classes", num_classes),
+        task_options or {},
+        suffix,
         new_head,
     )
     checkpoint = None if load_checkpoint is None else _Checkpoint.find(Path(load_checkpoint))
     if checkpoint is not None and checkpoint.spec is not None:
-        base = resolve(name, version) if name is not None else read_manifest(Path(directory or ""))
+        if name is None:
+            base = spec_of_folder(Path(directory or ""))
+        elif request_kind(name) == "name":  # the base's own weights are not needed
+            base = resolve(name, version)
+        else:
+            base = ensure(name, version=version, offline=offline, trust_code=trust_code).spec
         return _load(checkpoint.agreeing_with(base), checkpoint.folder, wanted, trust_code=trust_code)
-    spec, folder = _locate(name, directory, version, offline=offline, trust_code=trust_code)
-    return _load(spec, folder, wanted, trust_code=trust_code, foreign=checkpoint.file if checkpoint else None)
+    if directory is not None:
+        spec, folder = spec_of_folder(Path(directory)), Path(directory)
+    else:
+        installed = ensure(name or "", version=version, offline=offline, trust_code=trust_code)
+        spec, folder = installed.spec, installed.folder
+    return _load(spec, folder, wanted, trust_code=trust_code, foreign=checkpoint)
+
+
+def spec_of_folder(folder: Path) -> ModuleSpec:
+    """The spec of a module folder, of a checkpoint, or of a folder in Hugging Face's layout.
+
+    Raises NotFoundError where there is no such folder, HubError where it is none of these, ManifestError.
+    """
+    if not folder.is_dir():
+        raise NotFoundError(f"directory={str(folder)!r} is not a folder")
+    if (folder / MANIFEST).is_file():
+        return read_manifest(folder)
+    if (folder / _BEST / MANIFEST).is_file():
+        raise NotFoundError(f"directory={str(folder)!r} is no module folder; {str(folder / _BEST)!r} is one")
+    return adopt_hf_folder(folder)
 
 
 @dataclass(frozen=True)
@@ -84,16 +111,25 @@ class _Wanted:
     labels: tuple[str, ...] | None
     num_classes: int
     options: Mapping[str, Any]
+    suffix: bool
     new_head: bool
+
+    def task_options(self, task: type[Task]) -> dict[str, Any]:
+        """The options for a task; `suffix`, which PaddleHub takes for every task, only where it has that option."""
+        return {**self.options, **({"suffix": True} if self.suffix and "suffix" in task.option_defaults else {})}
 
 
 @dataclass(frozen=True)
 class _Checkpoint:
-    """What `load_checkpoint` names: a module folder (with its spec), or one file of foreign weights."""
+    """What `load_checkpoint` names: a module folder (with its spec), or one file of foreign weights.
+
+    `heads` are what config.json beside foreign weights says about their head, empty where it says nothing.
+    """
 
     folder: Path
     spec: ModuleSpec | None
     file: Path | None
+    heads: tuple[HeadSpec, ...] = ()
 
     @classmethod
     def find(cls, path: Path) -> _Checkpoint:
@@ -104,16 +140,22 @@ class _Checkpoint:
                 "(such as ckpt/best_model), a file in it, or a .pdparams file"
             )
         folder = path if path.is_dir() else path.parent
-        if (folder / MANIFEST).is_file():
+        if (folder / MANIFEST).is_file() and (path.is_dir() or path.name in (MANIFEST, WEIGHTS)):
             return cls(folder, read_manifest(folder), None)
-        if path.is_dir():
-            foreign = [path / name for name in _FOREIGN if (path / name).is_file()]
-            if not foreign:
+        if not path.is_dir():
+            if path.suffix not in _SUFFIXES and not path.name.endswith(".index.json"):
                 raise CheckpointError(
-                    f"{path} is not a checkpoint: it has neither {MANIFEST} nor {', '.join(_FOREIGN)}"
+                    f"load_checkpoint={str(path)!r} is no file of weights; give a checkpoint folder, the {MANIFEST} "
+                    f"or {WEIGHTS} in it, or somebody's {', '.join(_SUFFIXES)} file"
                 )
-            path = foreign[0]
-        return cls(folder, None, path)
+            return cls(folder, None, path)
+        foreign = [path / name for name in _FOREIGN if (path / name).is_file()]
+        if not foreign:
+            best = f"; {str(path / _BEST)!r} is one" if (path / _BEST / MANIFEST).is_file() else ""
+            raise CheckpointError(
+                f"{path} is not a checkpoint: it has neither {MANIFEST} nor {', '.join(_FOREIGN)}{best}"
+            )
+        return cls(folder, None, foreign[0], _heads_beside(path))
 
     def agreeing_with(self, base: ModuleSpec) -> ModuleSpec:
         """The checkpoint's spec. Raises CheckpointError where it was made from another module than `base`."""
@@ -129,23 +171,24 @@ class _Checkpoint:
 
 
 _FOREIGN = ("model.pdparams", "model_state.pdparams", "pytorch_model.bin", "model.safetensors")
+_SUFFIXES = (".pdparams", ".bin", ".safetensors")
+#: Where a training run keeps its best checkpoint.
+_BEST = "best_model"
 
 
-def _locate(
-    name: str | None, directory: str | Path | None, version: str | None, *, offline: bool | None, trust_code: bool
-) -> tuple[ModuleSpec, Path]:
-    """The spec and the folder of what the caller named."""
-    if directory is not None:
-        folder = Path(directory)
-        if not folder.is_dir():
-            raise NotFoundError(f"directory={str(directory)!r} is not a folder")
-        return (read_manifest(folder) if (folder / MANIFEST).is_file() else adopt_hf_folder(folder)), folder
-    installed = ensure(name or "", version=version, offline=offline, trust_code=trust_code)
-    return installed.spec, installed.folder
+def _heads_beside(folder: Path) -> tuple[HeadSpec, ...]:
+    """The head that ``config.json`` beside foreign weights describes; of the folder's tokenizer nothing is asked."""
+    if not (folder / CONFIG).is_file():
+        return ()
+    config = read_object(folder / CONFIG)
+    if "model_type" not in config:
+        return ()
+    where = str(folder / CONFIG)
+    return hf_spec(config, {}, ("tokenizer.json",), name="foreign", version="0.0.0", where=where).heads
 
 
 def _load(
-    spec: ModuleSpec, folder: Path, wanted: _Wanted, *, trust_code: bool, foreign: Path | None = None
+    spec: ModuleSpec, folder: Path, wanted: _Wanted, *, trust_code: bool, foreign: _Checkpoint | None = None
 ) -> TorchModule:
     """Build the module that `folder` holds, with the head that is wanted; `foreign` replaces its weights."""
     from hub_core.convert import read_foreign_state
@@ -156,19 +199,24 @@ def _load(
     own = module_catalog(spec, folder, trust_code=trust_code)
     tokenizer = own.get("tokenizer", spec.tokenizer.get("type", "")).from_folder(folder, spec.tokenizer)
     family = family_of(spec.family, own)
+    _check_vocabulary(spec, tokenizer.vocab_size)
+    if foreign is not None and foreign.heads:
+        spec = replace(spec, heads=foreign.heads)
     task, fresh = _choose_head(spec, wanted, own)
-    if foreign is not None:
-        # A fine-tuned file brings its own head, for the labels of this call.
-        fresh, tensors = False, read_foreign_state(foreign, family=spec.family, task=task.name if task else None)
+    weights = folder / WEIGHTS if foreign is None or foreign.file is None else foreign.file
+    if foreign is None:
+        tensors = read_weights(weights)
     else:
-        tensors = read_weights(folder / WEIGHTS)
+        tensors = read_foreign_state(weights, family=spec.family, task=task.name if task else None)
+        # A fine-tuned file of which nothing is known brings its own head, for the labels of this call.
+        fresh = fresh and (wanted.new_head or bool(foreign.heads))
     network = family.load(
         tensors,
         spec.config,
         task=task.name if task else None,
         labels=task.labels if task else (),
         new_head=fresh,
-        where=str(foreign or folder / WEIGHTS),
+        where=str(weights),
     )
     if task is not None and fresh:
         count = len(task.labels)
@@ -177,12 +225,23 @@ def _load(
     return TorchModule(_derived(spec, task) if derived and task else spec, family, network, tokenizer, task)
 
 
+def _check_vocabulary(spec: ModuleSpec, size: int) -> None:
+    """Raise CheckpointError where the tokenizer knows more tokens than the network has rows for."""
+    rows = spec.config.get("vocab_size")
+    if isinstance(rows, int) and size > rows:
+        raise CheckpointError(
+            f"{spec.title}: its tokenizer knows {size} tokens, its network {rows} (config.vocab_size); "
+            "the vocabulary file is not the one that these weights were trained with"
+        )
+
+
 def _choose_head(spec: ModuleSpec, wanted: _Wanted, own: Catalog) -> tuple[Task | None, bool]:
     """The task with its labels, and whether its head is new (True) or the module's own (False)."""
     stored = next((head for head in spec.heads if wanted.task in (None, head.task)), None)
     if stored is not None and not wanted.new_head:
-        _check_labels(spec, stored, wanted.labels)
-        return own.get("task", stored.task)(stored.labels, {**stored.options, **wanted.options}), False
+        kind = own.get("task", stored.task)
+        agreed = _agreed_labels(spec, stored, wanted.labels)
+        return kind(agreed, {**stored.options, **wanted.task_options(kind)}), False
     if wanted.task is None:
         if wanted.labels is not None:
             raise SettingsError("label_map needs a task; known: " + ", ".join(sorted(own.entries("task"))))
@@ -196,7 +255,8 @@ def _choose_head(spec: ModuleSpec, wanted: _Wanted, own: Catalog) -> tuple[Task 
         if wanted.task != "seq-cls":
             raise LabelError(f"task {wanted.task!r} needs a label_map, such as {{0: 'B-PER', 1: 'I-PER', 2: 'O'}}")
         labels = tuple(str(target) for target in range(wanted.num_classes))
-    return known[wanted.task].load()(labels, wanted.options), True
+    kind = known[wanted.task].load()
+    return kind(labels, wanted.task_options(kind)), True
 
 
 def _check_supported(task: str, supports: Sequence[str], where: str) -> None:
@@ -204,10 +264,16 @@ def _check_supported(task: str, supports: Sequence[str], where: str) -> None:
         raise NotFoundError(unknown("task", task, supports, where=where))
 
 
-def _check_labels(spec: ModuleSpec, stored: HeadSpec, labels: tuple[str, ...] | None) -> None:
-    """Raise LabelError, saying how they differ, where the caller's labels are not the checkpoint's."""
+def _agreed_labels(spec: ModuleSpec, stored: HeadSpec, labels: tuple[str, ...] | None) -> tuple[str, ...]:
+    """The checkpoint's labels; the caller's where the checkpoint has only Hugging Face's placeholders for names.
+
+    Raises LabelError, saying how they differ, where the caller's labels are not the checkpoint's.
+    """
     if labels is None or labels == stored.labels:
-        return
+        return stored.labels
+    unnamed = stored.labels == tuple(f"LABEL_{target}" for target in range(len(stored.labels)))
+    if unnamed and len(labels) == len(stored.labels):
+        return labels
     if len(labels) != len(stored.labels):
         how = f"{len(labels)} labels, the checkpoint has {len(stored.labels)}"
     elif set(labels) == set(stored.labels):

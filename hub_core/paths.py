@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import os
 import shutil
@@ -66,8 +67,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`; flush it to disk and put it in `path`'s place if the block succeeds.
 
     An existing folder at `path` is replaced as a whole: on Linux the two change places in one system call, so
-    that a process killed at any moment leaves the old folder or the new one. On an error nothing changes.
+    that a process killed at any moment leaves the old folder or the new one. On an error nothing changes. Raises
+    NotADirectoryError, before anything is written, where something else than a folder stands at `path`.
     """
+    if (path.exists() or path.is_symlink()) and not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     staged = _beside(path)
     staged.mkdir()

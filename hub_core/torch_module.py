@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from hub_core.errors import CheckpointError, DeviceError, SettingsError
+from hub_core.errors import CheckpointError, DeviceError, SettingsError, unknown
 from hub_core.examples import Array, Batch
 from hub_core.infer.answers import Answers
 from hub_core.infer.predictor import Predictor, Progress
@@ -54,8 +54,8 @@ class TorchModule(nn.Module):
         self.task = task
         self._lock = threading.Lock()
         self._answering = 0
-        self._was_training = False
-        self.train(network.training)
+        self._modes: list[tuple[nn.Module, bool]] = []
+        self.training = network.training
 
     @property
     def device(self) -> torch.device:
@@ -80,11 +80,17 @@ class TorchModule(nn.Module):
         """Run the network on a batch (or on its inputs, each ``(batch, length)``).
 
         `want` may name ``hidden`` and ``attentions``, which cost memory and are left out otherwise. Attention
-        probabilities need a network built with ``attn_implementation='eager'``.
+        probabilities need a network with ``attn_implementation='eager'``. Raises SettingsError for another name, and
+        for attentions that the network does not give.
         """
-        inputs = batch.inputs if isinstance(batch, Batch) else batch
-        asked = {f"output_{name}": True for name in _WANTED if name.removesuffix("_states") in want}
-        result = self.network(**inputs, **asked)
+        asked = _asked(want)
+        result = self.network(**(batch.inputs if isinstance(batch, Batch) else batch), **asked)
+        if "output_attentions" in asked and not getattr(result, "attentions", None):
+            raise SettingsError(
+                f"{self.spec.title} (family {self.spec.family}) gives no attentions as it computes them now; an "
+                "architecture that has them gives them with attn_implementation='eager': call "
+                "module.network.set_attn_implementation('eager') first"
+            )
         return Outputs(
             logits=getattr(result, "logits", None),
             hidden=getattr(result, "hidden_states", None),
@@ -111,11 +117,12 @@ class TorchModule(nn.Module):
         string joined by `split_char`), answers are bare labels: one per row, or for token-cls a list with one per
         unit and an ``O`` before and after; with `return_prob` a pair ``(answers, probabilities)``.
 
-        `max_seq_len` counts tokens with special ones (default: 128, or what the network takes). For token-cls
-        longer rows are read in overlapping windows; for seq-cls they are cut, with one warning per call.
+        `max_seq_len` counts tokens with special ones (default: what the head was trained with, else 128). Longer
+        rows are read in overlapping windows (token-cls), or cut, with one warning per call (seq-cls).
         `use_gpu` moves the module; None leaves it where it is.
 
-        Raises DeviceError for a GPU that is not there, SettingsError without a task, DataError for unusable rows.
+        Raises DeviceError for a GPU that is not there, SettingsError without a task or for unusable numbers, DataError
+        naming ``data[i]`` for unusable rows.
         """
         if use_gpu is not None:
             self.to(pick_device(use_gpu))
@@ -138,10 +145,12 @@ class TorchModule(nn.Module):
         """Write this module as a module folder, whole or not at all: ``hub.Module(directory=folder)`` loads it again.
 
         `dtype` is how floating tensors are stored; `metrics` goes into the manifest; `card` is the text of README.md.
-        Raises CheckpointError where the disk is full or the folder cannot be written; what stood there stays.
+        A module folder that stands there is replaced. Raises CheckpointError where something else does (a file, a
+        folder of other things), where the disk is full or the folder cannot be written; what stood there stays.
         """
         target = Path(folder)
         try:
+            _check_target(target)
             with atomic_folder(target) as staged:
                 return self._write(staged, dtype, dict(metrics or {}), card)
         except OSError as error:
@@ -167,10 +176,10 @@ class TorchModule(nn.Module):
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """Evaluation and inference mode for the block; the last of several threads to leave restores training mode."""
+        """Evaluation and inference mode for the block; the last thread to leave restores the mode of every part."""
         with self._lock:
             if self._answering == 0:
-                self._was_training = self.training
+                self._modes = [(part, part.training) for part in self.modules()]
                 self.eval()
             self._answering += 1
         try:
@@ -180,7 +189,9 @@ class TorchModule(nn.Module):
             with self._lock:
                 self._answering -= 1
                 if self._answering == 0:
-                    self.train(self._was_training)
+                    for part, training in self._modes:
+                        part.training = training
+                    self._modes = []
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TorchModule:
         """A copy with weights of its own; locks cannot be copied, so it gets a new one."""
@@ -188,7 +199,31 @@ class TorchModule(nn.Module):
         return TorchModule(self.spec, self.family, network, self.tokenizer, self.task)
 
 
-_WANTED = ("hidden_states", "attentions")
+#: What `forward` may be asked for, and the networks' word for it.
+_WANTED = {"hidden": "output_hidden_states", "attentions": "output_attentions"}
+
+
+def _asked(want: Sequence[str]) -> dict[str, bool]:
+    """The network's arguments for what is wanted."""
+    for name in [want] if isinstance(want, str) else want:
+        if name not in _WANTED:
+            raise SettingsError(unknown("output", name, _WANTED, where="in want"))
+    return {argument: True for name, argument in _WANTED.items() if name in want}
+
+
+def _check_target(target: Path) -> None:
+    """Raise CheckpointError where saving would replace something else than a module folder."""
+    if not target.is_dir():
+        if target.exists() or target.is_symlink():
+            raise CheckpointError(f"{target} is a file, not a folder; name another folder to save in")
+        return
+    found = sorted(path.name for path in target.iterdir())
+    if found and MANIFEST not in found:
+        listed = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+        raise CheckpointError(
+            f"{target} is not a module folder and holds {listed}, which saving would replace; name another folder, "
+            f"such as {target / 'module'}"
+        )
 
 
 class TorchEngine:

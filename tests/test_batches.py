@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import tiny_module
+from training_program import labelled_rows
 
-from hub_core.train.batches import Plan
+from hub_core.train.batches import Plan, StepStream, encode_all
 from hub_core.train.schedule import rate_factor
 from hub_core.train.settings import TrainSettings
 
@@ -42,6 +47,16 @@ def test_processes_share_a_step_and_keep_in_step(plan: Plan, epoch: int) -> None
 def test_the_order_depends_on_seed_and_epoch_alone(plan: Plan) -> None:
     twin = Plan(plan.lengths, plan.step_rows, 1, 1, plan.seed, plan.order)
     assert plan.steps(1) == twin.steps(1)
+
+
+def test_a_stream_can_be_handed_to_a_worker(tmp_path: Path) -> None:
+    module = tiny_module(tmp_path)
+    features = [w for windows in encode_all(labelled_rows(5), module.task, module.tokenizer, 32) for w in windows]
+    plan = Plan([row.length for row in features], 2)
+    stream = StepStream(features, module.task, plan, epoch=0, first=0, process=0, padding={"input_ids": 0})
+    (batch,), (copy,) = stream[0], pickle.loads(pickle.dumps(stream))[0]
+    assert copy.keys == batch.keys
+    assert (copy.inputs["input_ids"] == batch.inputs["input_ids"]).all()
 
 
 def test_batches_of_like_length_in_random_order() -> None:

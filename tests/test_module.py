@@ -78,6 +78,7 @@ def test_paddlehubs_own_names_of_things(base: Path) -> None:
     suffixed = hub.Module(name="ernie", task="token-cls", label_map=["PER-B", "O"], suffix=True)
     assert suffixed.task is not None
     assert suffixed.task.options["suffix"] is True
+    assert hub.Module(name="ernie", task="seq-cls", suffix=True).task is not None
     assert suffixed.get_tokenizer()("中国")["input_ids"][0] == suffixed.tokenizer.cls_id
 
 
@@ -93,6 +94,9 @@ def test_paddlehubs_own_names_of_things(base: Path) -> None:
         ({"name": "ernie", "label_map": ["a"]}, SettingsError, "label_map needs a task"),
         ({"directory": "nowhere"}, NotFoundError, "directory='nowhere' is not a folder"),
         ({"name": "ernie", "load_checkpoint": "ckpt/none"}, CheckpointError, "'ckpt/none' does not exist"),
+        ({"directory": "x", "version": "1.0"}, SettingsError, "version= chooses among the versions of a name"),
+        ({"name": "ernie", "task": "seq-cls", "num_classes": 0}, SettingsError, "num_classes must be at least 1"),
+        ({"name": "ernie", "task": "seq-cls", "num_classes": 2.0}, SettingsError, "num_classes must be a whole number"),
     ],
 )
 def test_mistakes_are_named(base: Path, arguments: dict[str, Any], error: type[HubError], message: str) -> None:
@@ -268,6 +272,45 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: py
         module.save(tmp_path / "saved")
     assert {path.name: path.read_bytes() for path in (tmp_path / "saved").iterdir()} == before
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".tmp")] == []
+
+
+@pytest.mark.parametrize("content", ["notes.txt", None])
+def test_saving_destroys_nothing_else(tmp_path: Path, content: str | None) -> None:
+    target = tmp_path / "mine"
+    file = target if content is None else target / content
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("mine")
+    message = "is a file, not a folder" if content is None else r"is not a module folder and holds notes\.txt"
+    with pytest.raises(CheckpointError, match=f"mine {message}.*name another folder"):
+        tiny_module(tmp_path).save(target)
+    assert file.read_text() == "mine"
+    (tmp_path / "empty").mkdir()
+    tiny_module(tmp_path).save(tmp_path / "empty")
+    tiny_module(tmp_path).save(tmp_path / "empty")
+
+
+def test_a_foreign_file_beside_a_manifest_is_read_itself(base: Path, checkpoint: Path) -> None:
+    """As a file that somebody put into a checkpoint's folder, and not as that checkpoint."""
+    names = paddle_names(load_file(checkpoint / WEIGHTS))
+    changed = {name: array + 1 if name == "classifier.bias" else array for name, array in names.items()}
+    (checkpoint / "model.pdparams").write_bytes(pickle.dumps(changed, protocol=2))
+    wanted: dict[str, Any] = {"name": "ernie", "task": "token-cls", "label_map": LABEL_MAP}
+    loaded = hub.Module(**wanted, load_checkpoint=checkpoint / "model.pdparams")
+    stored = load_file(checkpoint / WEIGHTS)["classifier.bias"]
+    assert torch.equal(loaded.state_dict()["network.classifier.bias"], stored + 1)
+    fresh = hub.Module(
+        **{**wanted, "label_map": ["a", "b"]}, load_checkpoint=checkpoint / "model.pdparams", new_head=True
+    )
+    assert fresh.labels == ("a", "b")
+    with pytest.raises(CheckpointError, match=r"README\.md' is no file of weights; give a checkpoint folder"):
+        hub.Module(**wanted, load_checkpoint=checkpoint / "README.md")
+
+
+def test_the_folder_above_a_checkpoint_names_it(checkpoint: Path) -> None:
+    with pytest.raises(CheckpointError, match="is not a checkpoint.*best_model' is one"):
+        hub.Module(name="ernie", load_checkpoint=checkpoint.parent)
+    with pytest.raises(NotFoundError, match="is no module folder; .*best_model' is one"):
+        hub.Module(directory=checkpoint.parent)
 
 
 def test_a_module_can_be_copied(tmp_path: Path) -> None:

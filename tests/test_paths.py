@@ -75,6 +75,15 @@ def test_atomic_folder_leaves_the_old_one_after_an_error(tmp_path: Path) -> None
     assert list(tmp_path.glob(".*")) == []
 
 
+def test_atomic_folder_leaves_a_file_alone(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("mine")
+    with pytest.raises(NotADirectoryError), paths.atomic_folder(target):
+        pytest.fail("nothing is staged")
+    assert target.read_text() == "mine"
+    assert list(tmp_path.glob(".*")) == []
+
+
 def test_folders_cannot_be_synced_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[object] = []
     monkeypatch.setattr(os, "open", lambda *arguments: opened.append(arguments))

@@ -98,6 +98,17 @@ def test_nothing_in_nothing_out(tagger: TorchModule) -> None:
 def test_mistakes_are_named(tagger: TorchModule, classifier: TorchModule, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected a list of texts, not one text"):
         tagger.predict("新华社")
+    for data in (None, b"ab", {"text": "ab"}, 3):
+        with pytest.raises(DataError, match="data: expected a list of texts, not "):
+            tagger.predict(data)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"data\[1\]: expected a text or a list of tokens, not None"):
+        tagger.predict(["a", None])
+    with pytest.raises(SettingsError, match="split_char must be a character"):
+        tagger.predict([["a"]], split_char="")
+    with pytest.raises(SettingsError, match="batch_size must be a whole number, not 2.5"):
+        tagger.predict(["a"], batch_size=2.5)  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="max_seq_len must be a whole number, not '8'"):
+        tagger.predict(["a"], max_seq_len="8")  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"data\[1\]: rows must be all lists"):
         tagger.predict(["a", ["b"]])
     with pytest.raises(DataError, match=r"data\[1\]: the text is empty"):
@@ -109,6 +120,37 @@ def test_mistakes_are_named(tagger: TorchModule, classifier: TorchModule, tmp_pa
     if tagger.spec.family == "bert":
         with pytest.raises(SettingsError, match="max_seq_len=65 is more than this network takes; at most 64"):
             tagger.predict(["a"], max_seq_len=65)
+
+
+def test_paddlehub_rows_are_cut_at_their_separator_only(tagger: TorchModule) -> None:
+    assert [len(row) for row in tagger.predict([["Hello"], ["Hello\002world"], ["a|b"]])] == [3, 4, 3]
+    assert [len(row) for row in tagger.predict([["a|b"]], split_char="|")] == [4]
+
+
+def test_parts_keep_their_own_mode(tagger: TorchModule) -> None:
+    frozen = next(part for part in tagger.network.modules() if not list(part.children()))
+    tagger.train()
+    frozen.eval()
+    try:
+        before = [part.training for part in tagger.modules()]
+        tagger.predict(TEXTS)
+        assert [part.training for part in tagger.modules()] == before
+        assert [part.training for part in copy.deepcopy(tagger).modules()] == before
+        assert tagger.training
+        assert not frozen.training
+    finally:
+        tagger.eval()
+
+
+def test_outputs_that_a_network_does_not_give(tmp_path: Path) -> None:
+    module = tiny_module(tmp_path)
+    inputs = module.get_tokenizer()(["中国"], return_tensors="pt")
+    with pytest.raises(SettingsError, match="unknown output 'atentions' in want; did you mean 'attentions'"):
+        module(inputs, want=("atentions",))
+    with pytest.raises(SettingsError, match="gives no attentions .* attn_implementation='eager'"):
+        module(inputs, want=("attentions",))
+    module.network.set_attn_implementation("eager")  # type: ignore[operator]
+    assert [tuple(layer.shape) for layer in module(inputs, want=("attentions",)).attentions] == [(1, 4, 4, 4)] * 2
 
 
 def test_a_gpu_that_is_not_there(tagger: TorchModule, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import random
@@ -13,11 +14,14 @@ from typing import Any
 import pytest
 import torch
 import training_program
+from tiny import tiny_module
 from training_program import labelled_rows, train, train_and_report, weights_hash
 
 from hub_core.errors import CheckpointError, NonFiniteLossError, ResumeError
 from hub_core.examples import Batch
 from hub_core.train import state
+from hub_core.train.checkpoints import Checkpoints
+from hub_core.train.description import describe_module, describe_optimizer
 from hub_core.train.objectives import Step, Supervised
 
 
@@ -149,6 +153,77 @@ def test_a_signal_saves_and_stops(
     assert weights_hash(module) == uninterrupted
 
 
+def test_a_signal_during_the_last_save_stops_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = Checkpoints.save_epoch
+
+    def save_epoch(self: Checkpoints, *args: Any, **options: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        usual(self, *args, **options)
+
+    monkeypatch.setattr(Checkpoints, "save_epoch", save_epoch)
+    with pytest.raises(SystemExit) as raised:
+        train(tmp_path / "ckpt", epochs=1)
+    assert raised.value.code == 143
+    assert [path.name for path in (tmp_path / "ckpt" / "state").iterdir()] == ["step-000000005"]
+
+
+def test_the_first_weights_are_those_of_the_first_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: str
+) -> None:
+    """A program that draws another head each time still continues the run that it began."""
+    monkeypatch.setattr(Supervised, "forward", _pull)
+    with pytest.raises(PulledPlug):
+        train(tmp_path / "ckpt", state_steps=0)
+    monkeypatch.undo()
+    monkeypatch.setattr(
+        training_program, "tiny_module", lambda *args, **options: tiny_module(*args, **options | {"seed": 9})
+    )
+    module, _ = train(tmp_path / "ckpt", state_steps=0)
+    assert weights_hash(module) == uninterrupted
+
+
+def _pull(self: Supervised, module: Any, batch: Batch) -> Step:
+    raise PulledPlug
+
+
+def test_an_epoch_starts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[int] = []
+    calls = 0
+    usual = Supervised.forward
+
+    def forward(self: Supervised, module: Any, batch: Batch) -> Step:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise PulledPlug
+        return usual(self, module, batch)
+
+    monkeypatch.setattr(Supervised, "forward", forward)
+    monkeypatch.setattr(Supervised, "start_epoch", lambda self, module, epoch: started.append(epoch))
+    with pytest.raises(PulledPlug):
+        train(tmp_path / "ckpt", epochs=2)
+    train(tmp_path / "ckpt", epochs=2)
+    assert started == [0, 1]
+
+
+def test_a_description_is_compared_in_depth(tmp_path: Path) -> None:
+    module = tiny_module(tmp_path)
+    optimizer = torch.optim.AdamW(module.parameters(), lr=0.001)
+    run = {**describe_module(module), "optimizer": describe_optimizer(optimizer), "epochs": 1}
+    saved = json.loads(json.dumps({**run, "settings": {"schedule": "linear"}}))
+    optimizer.param_groups[0]["lr"] = 0.002
+    other = tiny_module(tmp_path, labels=("a", "O"), hidden_dropout_prob=0.3)
+    now = {**describe_module(other), "optimizer": describe_optimizer(optimizer), "epochs": 1}
+    with pytest.raises(ResumeError) as raised:
+        state.check_same_run(saved, {**now, "settings": {"schedule": "linear"}}, tmp_path)
+    said = str(raised.value)
+    assert "optimizer.groups.0.lr: 0.001 in the saved state, 0.002 now" in said
+    assert "config.hidden_dropout_prob: None in the saved state, 0.3 now" in said
+    assert "labels.0: 'B-PER' in the saved state, 'a' now" in said
+    assert {"vocabulary", "type"} <= run["tokenizer"].keys()
+    assert run["task"]["name"] == "token-cls"
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -209,7 +284,7 @@ def test_a_full_disk_keeps_the_older_state(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(state.torch, "save", save)
     with pytest.raises(CheckpointError, match="No space left on device; the older one is kept"):
         train(tmp_path / "ckpt")
-    assert [path.name for path in (tmp_path / "ckpt" / "state").iterdir()] == ["step-000000002"]
+    assert [path.name for path in (tmp_path / "ckpt" / "state").iterdir()] == ["step-000000001"]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import LABELS, tiny_tokenizer
 
-from hub_core.errors import DataError, LabelError, SettingsError
+from hub_core.errors import DataError, HubError, LabelError, SettingsError
 from hub_core.examples import IGNORE, Example, join_units
 from hub_core.labels import labels_from_map
 from hub_core.tasks.seq_cls import SeqCls
+from hub_core.tasks.task import Task
 from hub_core.tasks.token_cls import TokenCls, _windows
 from hub_core.text.tokenizer import Tokenizer
 
@@ -69,22 +70,48 @@ def test_a_string_is_its_characters_and_a_list_its_tokens() -> None:
     assert TASK.example(("New", "York")).units == ("New", "York")
     assert TASK.example({"tokens": ["New", "York"]}).text == "New York"
     assert TASK.example(["你\002好"], split_char="\002").units == ("你", "好")
-    assert TASK.example(["你好"], split_char="\002").units == ("你", "好")
+    assert TASK.example(["Hello"], split_char="\002").units == ("Hello",)
+    assert TASK.example([""], split_char="\002").units == ()
+    assert TASK.example("  ").units == (" ", " ")
 
 
 def test_units_join_as_a_reader_would_write_them() -> None:
     assert join_units(["Hello", "world", "你", "好", "GPU", "4"]) == "Hello world你好GPU4"
 
 
-@pytest.mark.parametrize("item", [3.5, ["a", "b", "c"], [1], ("a", None)])
-def test_rows_that_are_no_texts_are_named(item: object) -> None:
-    with pytest.raises((DataError, TypeError), match=r"data\[4\]|not iterable"):
-        SeqCls(("a", "b")).example(item, key="data[4]")
+@pytest.mark.parametrize("task", [SeqCls(("a", "b")), TASK], ids=lambda task: task.name)
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (3.5, "expected a text or a"),
+        (None, "expected a text or a"),
+        (b"a", "expected a text or a"),
+        ({"a"}, "expected a text or a"),
+        ([1], "expected a text or a"),
+        (("a", None), "expected a text or a"),
+        ({"text": 3}, "expected a text or a"),
+        ({}, "a row needs"),
+        ({"text": None}, "a row needs"),
+        ({"text": "a", "txt_pair": "b"}, "unknown column 'txt_pair'"),
+    ],
+)
+def test_rows_that_are_no_texts_are_named(task: Task, item: object, message: str) -> None:
+    with pytest.raises(DataError, match=rf"data\[4\]: {message}"):
+        task.example(item, key="data[4]")
 
 
-def test_an_empty_text_is_named() -> None:
+def test_rows_of_the_other_task_are_named() -> None:
+    for item in (["a", "b", "c"], {"text_pair": "b"}, {"tokens": ["a"]}):
+        with pytest.raises(DataError, match=r"data\[4\]: "):
+            SeqCls(("a", "b")).example(item, key="data[4]")
+    with pytest.raises(DataError, match=r"data\[4\]: a row needs either 'text' or 'tokens'"):
+        TASK.example({"text": "ab", "tokens": ["a", "b"]}, key="data[4]")
+
+
+@pytest.mark.parametrize("item", ["", "  ", "\u3000", ("a", " "), [""]])
+def test_an_empty_text_is_named(item: object) -> None:
     with pytest.raises(DataError, match=r"data\[2\]: the text is empty"):
-        SeqCls(("a", "b")).example("", key="data[2]")
+        SeqCls(("a", "b")).example(item, key="data[2]")
 
 
 @given(first=st.integers(1, 30), second=st.integers(1, 30), room=st.integers(4, 30))
@@ -114,6 +141,27 @@ def test_unknown_labels_and_options_have_near_matches() -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"suffix": "yes"}, SettingsError, "'suffix' must be True or False, not 'yes'"),
+        ({"scheme": "BIOE"}, SettingsError, "unknown value 'BIOE' of scheme; did you mean 'BIO"),
+        ({"scheme": ["BIO"]}, SettingsError, "of scheme"),
+        ({"scheme": "BIO", "suffix": True}, LabelError, "label 'B-ORG' is not one of scheme BIO|label 'B-PER'"),
+        ({"scheme": "BMES"}, LabelError, "label 'I-PER' is not one of scheme BMES"),
+        ({"max_seq_len": 0}, SettingsError, "max_seq_len must be at least 1, not 0"),
+        ({"max_seq_len": "64"}, SettingsError, "max_seq_len must be a whole number, not '64'"),
+        ({"max_seq_len": True}, SettingsError, "max_seq_len must be a whole number, not True"),
+    ],
+)
+def test_options_are_checked_when_a_task_is_made(
+    options: dict[str, object], error: type[HubError], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        TokenCls(LABELS, options)
+    assert TokenCls(LABELS, {"scheme": "BIOES", "max_seq_len": 8}).options["scheme"] == "BIOES"
+
+
+@pytest.mark.parametrize(
     ("label_map", "message"),
     [
         ({}, "label_map is empty"),
@@ -121,9 +169,17 @@ def test_unknown_labels_and_options_have_near_matches() -> None:
         ({"x": "a"}, "keys must be whole numbers"),
         ({0: "a", 1: "a"}, "has a label twice: a"),
         ({0: "a", 1: 7}, "labels must be non-empty strings, not 7"),
+        ({0: "a", "0": 7}, r"keys must be 0 to 1, each once, not \[0, 0\]"),
+        ({0.0: "a", 1.0: "b"}, "keys must be whole numbers, such as 0 or '0', not 0.0"),
+        ({False: "a", True: "b"}, "keys must be whole numbers, such as 0 or '0', not False"),
+        ({" 0": "a"}, "keys must be whole numbers"),
+        ({"a", "b"}, "or a list of labels in order, not {"),
+        ("ab", "or a list of labels in order, not 'ab'"),
+        (2, "or a list of labels in order, not 2"),
+        (None, "or a list of labels in order, not None"),
     ],
 )
-def test_malformed_label_maps_are_named(label_map: dict[object, object], message: str) -> None:
+def test_malformed_label_maps_are_named(label_map: object, message: str) -> None:
     with pytest.raises(LabelError, match=message):
         labels_from_map(label_map)  # type: ignore[arg-type]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from tiny import LABELS, tiny_module
-from training_program import labelled_rows
+from training_program import Scaled, labelled_rows
 
 from hub_core.examples import Example
 from hub_core.torch_module import TorchModule
@@ -37,7 +37,9 @@ def train_ours(
     module, rows = module_and_rows(tmp_path, task)
     optimizer = torch.optim.AdamW(module.parameters(), lr=2e-3, weight_decay=0.0)
     chosen = TrainSettings(**{"order": order, "schedule": "linear", "warmup_steps": 3, "seed": 3, **settings})
-    trainer = Trainer(module, optimizer, checkpoint_dir=tmp_path / "ours", use_vdl=False, settings=chosen)
+    trainer = Trainer(
+        module, optimizer, checkpoint_dir=tmp_path / "ours", use_vdl=False, settings=chosen, objective=Scaled(module)
+    )
     return module, trainer.train(rows, epochs=2, batch_size=batch_size, log_interval=1)
 
 
@@ -110,7 +112,10 @@ def test_accumulation_is_one_large_batch(tmp_path: Path, task: str, order: str) 
 
 @pytest.mark.parametrize("task", ["seq-cls", "token-cls"])
 def test_two_processes_are_one_large_batch(tmp_path: Path, task: str) -> None:
-    """Two gloo processes at half the batch size: the same gradient norms, losses and scores at every step."""
+    """Two gloo processes at half the batch size: the same gradient norms, losses and scores at every step.
+
+    The objective has a parameter of its own, and a signal that only one of them gets stops both.
+    """
     _, expected = train_ours(tmp_path / "one", task, batch_size=8, order="length")
     command = [
         sys.executable,
@@ -125,6 +130,8 @@ def test_two_processes_are_one_large_batch(tmp_path: Path, task: str) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+    assert sorted(path.name for path in (tmp_path / "two").glob("stopped-*")) == ["stopped-0-143", "stopped-1-143"]
+    assert (tmp_path / "two" / "scale-0").read_text() == (tmp_path / "two" / "scale-1").read_text()
     rows = [line.split() for line in (tmp_path / "two" / "history.txt").read_text().splitlines()]
     assert [float(norm) for _, norm in rows] == pytest.approx([r["grad_norm"] for r in expected.history], rel=1e-4)
     assert [float(loss) for loss, _ in rows] == pytest.approx([r["loss"] for r in expected.history], rel=1e-4)

@@ -29,6 +29,22 @@ def labelled_rows(count: int) -> list[Example]:
     return rows
 
 
+class Scaled(Supervised):
+    """An objective with a parameter of its own, and its loss in two parts."""
+
+    def __init__(self, module: TorchModule) -> None:
+        super().__init__(module)
+        self.scale = torch.nn.Parameter(torch.ones(()))
+        self.epochs: list[int] = []
+
+    def forward(self, module: Any, batch: Batch) -> Step:
+        plain = super().forward(module, batch).loss
+        return Step(plain * self.scale, parts={"plain": plain, "rest": plain * (self.scale - 1)})
+
+    def start_epoch(self, module: TorchModule, epoch: int) -> None:
+        self.epochs.append(epoch)
+
+
 class Slow(Supervised):
     """The usual objective, with a pause in which a process can be killed."""
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from hub_core.errors import DataError
+from hub_core.errors import DataError, SettingsError
 from hub_core.examples import ClassPrediction, Example, Prediction
 from hub_core.infer.predictor import Predictor, Progress
+from hub_core.tasks.rows import shown
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,13 @@ class Answers:
 
     @classmethod
     def of(cls, data: Iterable[Any], *, split_char: str = "\002", return_prob: bool = False) -> Answers:
-        """Tell the form from the first row. Raises DataError for a single string where rows are expected."""
+        """Tell the form from the first row. Raises DataError for one row (or none) where a list of rows is expected."""
         if isinstance(data, str):
             raise DataError([f"expected a list of texts, not one text: write predict([{data[:20]!r}])"])
+        if not isinstance(data, Iterable) or isinstance(data, (bytes, bytearray, Mapping)):
+            raise DataError([f"data: expected a list of texts, not {shown(data)}"])
+        if not isinstance(split_char, str) or not split_char:
+            raise SettingsError(f"split_char must be a character, such as '\\002', not {split_char!r}")
         stream = iter(data)
         first = list(_take_one(stream))
         paddlehub = bool(first) and isinstance(first[0], list)
@@ -56,7 +61,7 @@ class Answers:
                 raise DataError(
                     [
                         f"data[{index}]: rows must be all lists (PaddleHub's form) or all strings, tuples or "
-                        f"dictionaries, not {row!r}"
+                        f"dictionaries, not {shown(row)}"
                     ]
                 )
             split_char = self.split_char if self.paddlehub else None

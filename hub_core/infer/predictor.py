@@ -11,7 +11,7 @@ from typing import Protocol
 
 from hub_core.errors import SettingsError
 from hub_core.examples import Array, Batch, Example, Features, Prediction
-from hub_core.tasks.task import Task
+from hub_core.tasks.task import Task, positive
 from hub_core.text.tokenizer import Tokenizer
 
 #: How many rows are encoded and sorted by length together; bounds the memory of a long stream.
@@ -55,8 +55,7 @@ class Predictor:
         Raises SettingsError for a `max_seq_len` beyond what the network takes, or a `batch_size` below 1.
         """
         length = self.checked_length(max_seq_len)
-        if batch_size < 1:
-            raise SettingsError(f"batch_size must be at least 1, not {batch_size}")
+        batch_size = positive("batch_size", batch_size)
         stream = iter(examples)
         while rows := list(islice(stream, WINDOW)):
             encoded = [self.task.encode(example, self.tokenizer, length) for example in rows]
@@ -83,8 +82,7 @@ class Predictor:
         if max_seq_len is None:
             usual: int = self.task.options["max_seq_len"] or 128
             return usual if self.max_length is None else min(usual, self.max_length)
-        if max_seq_len < 1:
-            raise SettingsError(f"max_seq_len must be at least 1, not {max_seq_len}")
+        max_seq_len = positive("max_seq_len", max_seq_len)
         if self.max_length is not None and max_seq_len > self.max_length:
             raise SettingsError(f"max_seq_len={max_seq_len} is more than this network takes; at most {self.max_length}")
         return max_seq_len

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+import inspect
+import logging
+import threading
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 from torch import nn
 
-from hub_core.errors import NotFoundError, unknown
+from hub_core.errors import ManifestError, NotFoundError, unknown
 from hub_core.examples import Array, Batch
 from hub_core.nn.weights import load_network, write_weights
 from hub_core.plugins import Catalog
@@ -17,6 +21,8 @@ from hub_core.spec import WEIGHTS
 
 if TYPE_CHECKING:
     from hub_core.tasks.task import Task
+
+logger = logging.getLogger("hub_core")
 
 
 class Family(Protocol):
@@ -83,14 +89,16 @@ class TransformersFamily:
     """Any encoder that `transformers` builds from its ``model_type`` and a mapping of numbers."""
 
     supports: tuple[str, ...] = ("seq-cls", "token-cls")
+    #: Held while a network is made: `no_init_weights` patches torch for the whole process.
+    _building: ClassVar[threading.RLock] = threading.RLock()
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def build(self, config: Mapping[str, Any], *, task: str | None, labels: Sequence[str]) -> nn.Module:
         """See `Family.build`."""
-        network: nn.Module = self._auto_class(task).from_config(self._config(config, labels))
-        return network.eval()
+        with self._building:
+            return self._network(config, task, labels).eval()
 
     def load(
         self,
@@ -105,16 +113,17 @@ class TransformersFamily:
         """See `Family.load`."""
         from transformers.initialization import no_init_weights
 
-        with no_init_weights():  # initialising a 12-layer BERT takes seconds, and every value is overwritten
-            network: nn.Module = self._auto_class(task).from_config(self._config(config, labels))
-        load_network(
-            network,
-            tensors,
-            prefix=str(network.base_model_prefix),
-            new_head=new_head,
-            known=lambda: self._known_heads(config),
-            where=where,
-        )
+        with self._building:
+            with no_init_weights():  # initialising a 12-layer BERT takes seconds, and every value is overwritten
+                network = self._network(config, task, labels)
+            load_network(
+                network,
+                tensors,
+                prefix=str(network.base_model_prefix),
+                new_head=new_head,
+                known=lambda: self._known_heads(config),
+                where=where,
+            )
         return network.eval()
 
     def save(self, network: nn.Module, folder: Path, *, dtype: str = "float32") -> None:
@@ -141,45 +150,98 @@ class TransformersFamily:
         return {}
 
     def max_length(self, config: Mapping[str, Any]) -> int | None:
-        """The number of position embeddings; RoBERTa's start after the padding id."""
-        positions = config.get("max_position_embeddings")
-        if positions is None:
+        """The number of positions, the architecture's own default included; RoBERTa's start after the padding id."""
+        full = self._config(config, ())
+        positions = getattr(full, "max_position_embeddings", None) or getattr(full, "n_positions", None)
+        if not isinstance(positions, int) or positions < 1:  # XLNet says -1: no limit
             return None
-        return int(positions) - (int(config.get("pad_token_id", 1)) + 1 if self.name in _OFFSET_POSITIONS else 0)
+        padding = 1 if self.name == "mpnet" else full.pad_token_id  # MPNet's is fixed in its code
+        return positions - (padding + 1 if self.name in _OFFSET_POSITIONS and padding is not None else 0)
+
+    def _network(self, config: Mapping[str, Any], task: str | None, labels: Sequence[str]) -> nn.Module:
+        """The network as `transformers` makes it. Raises ManifestError where it cannot make one of this config."""
+        auto, full = self._auto_class(task), self._config(config, labels)
+        if type(full) not in auto._model_mapping:
+            raise NotFoundError(f"family {self.name!r} has no network for task {task!r} in transformers")
+        try:
+            network: nn.Module = auto.from_config(full)
+        except Exception as error:  # of many kinds, whatever an architecture's constructor trips over
+            raise ManifestError(f"config of family {self.name}", [f"no network can be built: {error}"]) from error
+        return network
 
     def _config(self, config: Mapping[str, Any], labels: Sequence[str]) -> Any:
         from transformers import AutoConfig
+        from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
         named = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
-        return AutoConfig.for_model(self.name, **{**config, **(named if labels else {})})
+        kind = CONFIG_MAPPING[self.name]
+        misspelt = _misspelt(config, [*inspect.signature(kind).parameters, *kind.attribute_map])
+        if misspelt:
+            raise ManifestError(f"config of family {self.name}", misspelt)
+        try:
+            return AutoConfig.for_model(self.name, **{**config, **(named if labels else {})})
+        except Exception as error:  # of many kinds: each architecture checks its numbers in its own way
+            raise ManifestError(f"config of family {self.name}", [str(error)]) from error
 
     def _auto_class(self, task: str | None) -> Any:
+        """The class of `transformers` that picks the network. Raises NotFoundError where answers would be unsound."""
         import transformers
+        from transformers.models.auto import modeling_auto
 
         from hub_core.plugins import catalog
 
-        return getattr(
-            transformers, "AutoModel" if task is None else f"AutoModelFor{catalog().get('task', task).auto_class}"
-        )
+        if task is None:
+            return transformers.AutoModel
+        causal = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.keys()
+        decoder = self.name in causal - modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES.keys()
+        if self.name in _MIXES_PADDING or (decoder and task == "seq-cls"):
+            raise NotFoundError(f"family {self.name!r} is not supported for {task}: its answers depend on padding")
+        return getattr(transformers, f"AutoModelFor{catalog().get('task', task).auto_class}")
 
     def _known_heads(self, config: Mapping[str, Any]) -> set[str]:
-        """Names of all tensors that any head of this architecture has, learnt from a one-layer copy without data."""
+        """Names of all tensors that any head of this architecture has, learnt from networks without data."""
         import transformers
+        from transformers.initialization import no_init_weights
 
-        small = self._config({**config, "num_hidden_layers": 1}, ())
+        full = self._config(config, ())
         names: set[str] = set()
         for kind in _HEADS:
             auto = getattr(transformers, f"AutoModel{kind}")
-            if type(small) in auto._model_mapping:
-                with torch.device("meta"):
-                    network = auto.from_config(small)
+            if type(full) in auto._model_mapping:
+                try:
+                    with torch.device("meta"), no_init_weights():
+                        network = auto.from_config(full)
+                except _UNBUILDABLE as error:
+                    logger.debug("family %s: %s cannot be built: %s", self.name, auto.__name__, error)
+                    continue
                 names |= set(network.state_dict())
                 names |= {f"{network.base_model_prefix}.{name}" for name in network.state_dict() if not kind}
         return names
 
 
+def _misspelt(config: Mapping[str, Any], known: Iterable[str]) -> list[str]:
+    """Keys that the architecture does not know, and that are almost one which is not given.
+
+    Others are let be: config.json of many a repository has keys that no network reads.
+    """
+    free = sorted(set(known) - config.keys())
+    strange = [(key, difflib.get_close_matches(key, free, n=1, cutoff=0.85)) for key in config if key not in known]
+    return [f"unknown key {key!r}; did you mean {near[0]!r}?" for key, near in strange if near]
+
+
+#: What a head's constructor raises where it wants more of a config than the others do.
+_UNBUILDABLE = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
 #: Architectures whose position ids start at ``pad_token_id + 1``.
-_OFFSET_POSITIONS = frozenset({"roberta", "xlm-roberta", "camembert", "longformer"})
+_OFFSET_POSITIONS = frozenset(
+    {
+        *("camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm"),
+        *("mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
+    }
+)
+#: Architectures in which padding reaches a row's answer whatever the mask says: they convolve, pool or transform along
+#: the padded length.
+_MIXES_PADDING = frozenset({"canine", "convbert", "fnet", "funnel", "nystromformer", "reformer", "yoso"})
 
 _HEADS = (
     "",

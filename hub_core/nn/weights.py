@@ -62,16 +62,19 @@ def load_network(
     Raises CheckpointError naming every missing or unknown tensor and every one of another shape.
     """
     wanted = network.state_dict()
-    found = _renamed(tensors, wanted, prefix)
+    found = _with_tied(network, _renamed(tensors, wanted, prefix))
     leftover = found.keys() - wanted.keys()
-    fresh: set[str] = set()
-    if new_head:
-        fresh = {name for name in wanted if hasattr(network, prefix) and not name.startswith(f"{prefix}.")}
-        fresh |= {name for name in wanted.keys() - found.keys() if ".pooler." in f".{name}"}
+    fresh = {name for name in wanted if hasattr(network, prefix) and not name.startswith(f"{prefix}.")}
+    fresh |= {name for name in wanted.keys() - found.keys() if ".pooler." in f".{name}"}
+    if not new_head:
+        _refuse_headless(where, found, wanted, fresh)
+        fresh = set()
     passed_over = leftover - set(_unknown(leftover, known, prefix)) if leftover else set()
     used = {name: tensor for name, tensor in found.items() if name not in passed_over | fresh}
     check_fit(where, used, {name: tensor for name, tensor in wanted.items() if name not in fresh})
     network.load_state_dict(used, strict=False)
+    if _tied(network):
+        network.tie_weights()  # type: ignore[operator]
     _initialise(network, fresh)
 
 
@@ -94,6 +97,31 @@ def check_fit(where: str, found: Mapping[str, torch.Tensor], wanted: Mapping[str
     ]
     if parts:
         raise CheckpointError(f"{where} does not fit the network:\n" + "\n".join(parts))
+
+
+def _refuse_headless(
+    where: str, found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], head: set[str]
+) -> None:
+    """Raise CheckpointError where a file has the whole encoder, and nothing of the head."""
+    if head and not head & found.keys() and wanted.keys() - found.keys() == head:
+        raise CheckpointError(
+            f"{where} holds an encoder without a head for this task; pass new_head=True to put a fresh one on it"
+        )
+
+
+def _tied(network: nn.Module) -> Mapping[str, str]:
+    """Names of tensors that are one with another one, and that one's name, as `transformers` knows them."""
+    return getattr(network, "all_tied_weights_keys", None) or {}
+
+
+def _with_tied(network: nn.Module, found: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors, completed with those that files leave out because another one is the same."""
+    pairs = [pair for name, other in _tied(network).items() for pair in ((name, other), (other, name))]
+    # Twice: of three that are one (shared, encoder's, decoder's) a file may have an outer one.
+    for missing, present in [*pairs, *pairs]:
+        if missing not in found and present in found:
+            found[missing] = found[present]
+    return found
 
 
 def _renamed(

@@ -11,6 +11,7 @@ from hub_core.errors import DataError, SettingsError
 from hub_core.examples import Array, Batch, ClassPrediction, Example, Features, Prediction
 from hub_core.metrics import accuracy, classification_f1
 from hub_core.tasks.arrays import input_arrays, softmax
+from hub_core.tasks.rows import read_columns, shown
 from hub_core.tasks.task import Task
 from hub_core.text.encoding import truncate
 from hub_core.text.tokenizer import Tokenizer
@@ -32,11 +33,16 @@ class SeqCls(Task):
         if isinstance(item, Example):
             return item
         if isinstance(item, Mapping):
-            item = [item[name] for name in ("text", "text_pair") if item.get(name) is not None]
-        texts = [item] if isinstance(item, str) else list(item)
-        if len(texts) not in (1, 2) or not all(isinstance(text, str) for text in texts):
-            raise DataError([f"{key}: expected a text or a pair of texts, not {item!r}"])
-        if not all(texts):
+            columns = read_columns(item, ("text", "text_pair"), key)
+            if "text" not in columns:
+                raise DataError([f"{key}: a row needs a 'text', not {shown(item)}"])
+            item = [columns["text"], columns["text_pair"]] if "text_pair" in columns else [columns["text"]]
+        texts = [item] if isinstance(item, str) else item
+        if not isinstance(texts, (list, tuple)) or len(texts) not in (1, 2):
+            raise DataError([f"{key}: expected a text or a pair of texts, not {shown(item)}"])
+        if not all(isinstance(text, str) for text in texts):
+            raise DataError([f"{key}: expected a text or a pair of texts, not {shown(item)}"])
+        if not all(text.strip() for text in texts):
             raise DataError([f"{key}: the text is empty"])
         return Example(texts[0], texts[1] if len(texts) == 2 else None, key=key)
 

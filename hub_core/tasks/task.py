@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from hub_core.errors import LabelError, SettingsError, unknown
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
     import torch
 
     from hub_core.text.tokenizer import Tokenizer
+
+
+def positive(name: str, value: object) -> int:
+    """A whole number of at least 1. Raises SettingsError, which names the argument, for anything else."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise SettingsError(f"{name} must be a whole number, not {value!r}")
+    if value < 1:
+        raise SettingsError(f"{name} must be at least 1, not {value}")
+    return int(value)
 
 
 class Task(ABC):
@@ -41,7 +51,13 @@ class Task(ABC):
         for key in given.keys() - self.option_defaults.keys():
             raise SettingsError(unknown("option", key, self.option_defaults, where=f"of task {self.name}"))
         self.options: Mapping[str, Any] = {**self.option_defaults, **given}
+        self.check_options()
         self._targets = {label: target for target, label in enumerate(self.labels)}
+
+    def check_options(self) -> None:
+        """Raise SettingsError for an unusable value of an option, LabelError for one that does not fit the labels."""
+        if self.options["max_seq_len"] is not None:
+            positive("max_seq_len", self.options["max_seq_len"])
 
     def head_spec(self) -> HeadSpec:
         """This task as a row of the manifest; options at their default are left out."""

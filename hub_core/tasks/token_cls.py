@@ -22,8 +22,9 @@ from hub_core.examples import (
     pad,
 )
 from hub_core.metrics import entity_scores
-from hub_core.tagging import spans
+from hub_core.tagging import SCHEMES, parse_label, spans
 from hub_core.tasks.arrays import input_arrays, softmax
+from hub_core.tasks.rows import read_columns, shown
 from hub_core.tasks.task import Task
 from hub_core.tasks.viterbi import marginals, viterbi
 from hub_core.text.tokenizer import Tokenizer
@@ -67,24 +68,39 @@ class TokenCls(Task):
         "scheme": None,
     }
 
-    def __init__(self, labels: Sequence[str], options: Mapping[str, Any] | None = None) -> None:
-        super().__init__(labels, options)
-        if self.options["label_on"] not in ("first", "last"):
-            raise SettingsError(unknown("value", self.options["label_on"], ("first", "last"), where="of label_on"))
+    def check_options(self) -> None:
+        """See `Task.check_options`."""
+        super().check_options()
+        label_on, suffix, scheme = (self.options[name] for name in ("label_on", "suffix", "scheme"))
+        if label_on not in ("first", "last"):
+            raise SettingsError(unknown("value", label_on, ("first", "last"), where="of label_on"))
+        if not isinstance(suffix, bool):
+            raise SettingsError(f"option 'suffix' must be True or False, not {suffix!r}")
+        if scheme is None:
+            return
+        if scheme not in tuple(SCHEMES):
+            raise SettingsError(unknown("value", scheme, SCHEMES, where="of scheme"))
+        for label in self.labels:
+            parse_label(label, scheme, suffix)
 
     def example(self, item: Any, *, split_char: str | None = None, key: str = "") -> Example:
-        """A string (units are its characters), a sequence of units, or PaddleHub's string joined by `split_char`."""
+        """A string (units are its characters), a list or tuple of units, a dictionary with ``text`` or ``tokens``.
+
+        With `split_char` also PaddleHub's ``[string]``, which is cut there and nowhere else.
+        """
         if isinstance(item, Example):
             return item
         if isinstance(item, Mapping):
-            item = item["tokens"] if "tokens" in item else item["text"]
-        if split_char is not None and isinstance(item, list) and len(item) == 1 and isinstance(item[0], str):
-            # Without a single separator the caller gave a plain text, and means its characters.
-            item = item[0].split(split_char) if split_char in item[0] else item[0]
+            columns = read_columns(item, ("text", "tokens"), key)
+            if len(columns) != 1:
+                raise DataError([f"{key}: a row needs either 'text' or 'tokens', not {shown(item)}"])
+            (item,) = columns.values()
+        elif split_char is not None and isinstance(item, list) and len(item) == 1 and isinstance(item[0], str):
+            item = item[0].split(split_char) if item[0] else []
         if isinstance(item, str):
             return Example(item, units=tuple(item), key=key)
-        if not all(isinstance(unit, str) for unit in item):
-            raise DataError([f"{key}: expected a text or a list of tokens, not {item!r}"])
+        if not isinstance(item, (list, tuple)) or not all(isinstance(unit, str) for unit in item):
+            raise DataError([f"{key}: expected a text or a list of tokens, not {shown(item)}"])
         return Example(join_units(item), units=tuple(item), key=key)
 
     def encode(self, example: Example, tokenizer: Tokenizer, max_seq_len: int) -> list[Features]:

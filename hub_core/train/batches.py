@@ -24,13 +24,16 @@ _CHUNK_BATCHES = 50
 
 
 def encode_all(examples: Sequence[Example], task: Task, tokenizer: Tokenizer, max_seq_len: int) -> list[list[Features]]:
-    """Encode labelled rows: one list of windows per example. Raises DataError naming rows whose label is unknown."""
+    """Encode labelled rows: one list of windows per example. Raises DataError naming rows without a known label."""
     encoded, problems = [], []
-    for example in examples:
+    for number, example in enumerate(examples, start=1):
+        if example.label is None:
+            problems.append(f"{example.key or f'row {number}'}: it has no label")
+            continue
         try:
             encoded.append(task.encode(example, tokenizer, max_seq_len))
         except LabelError as error:
-            problems.append(f"{example.key}: {error}")
+            problems.append(f"{example.key or f'row {number}'}: {error}")
     if problems:
         raise DataError(problems[:20], more=max(0, len(problems) - 20))
     return encoded
@@ -109,7 +112,8 @@ class StepStream(torch.utils.data.Dataset[list[Batch]]):
         collate: Callable[[Sequence[Features]], Batch] | None = None,
     ) -> None:
         self._features = features
-        self._collate = collate or (lambda rows: task.collate(rows, padding))
+        # Attributes and no closure: worker processes that are not forked get the stream pickled.
+        self._task, self._padding, self._own_collate = task, padding, collate
         self._plan = plan
         self._steps = plan.steps(epoch)[first:]
         self._process = process
@@ -123,6 +127,9 @@ class StepStream(torch.utils.data.Dataset[list[Batch]]):
             batch = self._collate([self._features[row] for row in rows])
             batches.append(batch if weight == 1.0 else replace(batch, weights=batch.weights * np.float32(weight)))
         return batches
+
+    def _collate(self, rows: Sequence[Features]) -> Batch:
+        return self._own_collate(rows) if self._own_collate else self._task.collate(rows, self._padding)
 
     def load(self, *, workers: int) -> Iterator[list[Batch]]:
         """Iterate in order, collating in `workers` other processes (0: in this one)."""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hub_core.errors import CheckpointError
+from hub_core.paths import leftovers
+from hub_core.spec import MANIFEST
 from hub_core.torch_module import TorchModule
 
 
@@ -29,28 +32,65 @@ class Checkpoints:
         """The module folder of the best evaluated epoch."""
         return self.folder / "best_model"
 
-    def begin(self) -> None:
-        """Make the folder for a new run. Raises CheckpointError where it cannot be written."""
+    @property
+    def visualization(self) -> Path:
+        """TensorBoard's files."""
+        return self.folder / "visualization"
+
+    def begin(self, *, keep_best: bool) -> None:
+        """Make the folder ready for a new run: what an earlier run of ours left in it goes, and nothing else.
+
+        With `keep_best` its best model stays until the new run has one of its own, in case that run fails. Raises
+        CheckpointError where the folder cannot be written.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if self.state.exists():
-                shutil.rmtree(self.state)
-            probe = self.folder / ".writable"
-            probe.touch()
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass  # it can be written
+            # The states first: what is cut short here must not look like a run to continue.
+            best = [] if keep_best else [self.best]
+            for old in (*self.state.glob("step-*"), *best, self.visualization, *self._epochs()):
+                if _is_ours(old):
+                    shutil.rmtree(old)
         except OSError as error:
             raise CheckpointError(
                 f"checkpoint_dir {self.folder} cannot be written: {error.strerror or error}"
             ) from error
+
+    def sweep(self) -> None:
+        """Remove the halves that killed writers left."""
+        for path in [*leftovers(self.folder, older_than=0), *leftovers(self.state, older_than=0)]:
+            if _STAGED.fullmatch(path.name):
+                shutil.rmtree(path)
 
     def save_best(self, module: TorchModule, metrics: Mapping[str, float]) -> None:
         """Replace ``best_model/``."""
         module.save(self.best, dtype=self.dtype, metrics=metrics)
 
     def save_epoch(self, module: TorchModule, epoch: int, metrics: Mapping[str, float], *, keep: int) -> None:
-        """Write ``epoch_N/`` and drop all but the newest `keep` of its kind (0: keep all)."""
-        module.save(self.folder / f"epoch_{epoch}", dtype=self.dtype, metrics=metrics)
-        found = [path for path in self.folder.iterdir() if re.fullmatch(r"epoch_\d+", path.name)]
-        found.sort(key=lambda path: int(path.name.removeprefix("epoch_")))
-        for old in found[:-keep] if keep else []:
+        """Write ``epoch_N/`` and drop the lowest of the others, so that `keep` stand (0: all)."""
+        saved = self.folder / f"epoch_{epoch}"
+        module.save(saved, dtype=self.dtype, metrics=metrics)
+        others = [path for path in self._epochs() if path != saved and _is_ours(path)]
+        for old in others[: max(0, len(others) + 1 - keep)] if keep else []:
             shutil.rmtree(old)
+
+    def _epochs(self) -> list[Path]:
+        """The ``epoch_N`` folders, in the order of N."""
+        found = [path for path in self.folder.iterdir() if re.fullmatch(r"epoch_\d+", path.name)]
+        return sorted(found, key=lambda path: int(path.name.removeprefix("epoch_")))
+
+
+#: What `hub_core.paths` calls a folder of a run that is still being written.
+_STAGED = re.compile(r"\.(best_model|epoch_\d+|step-\d+)\.[0-9a-f]{32}\.tmp")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a folder holds what a run writes there (a module, states, TensorBoard's events), and not a user's own."""
+    if not path.is_dir() or path.is_symlink():
+        return False
+    if path.name.startswith("step-"):
+        return True
+    if path.name == "visualization":
+        return all(entry.name.startswith("events.out.tfevents") for entry in path.iterdir())
+    return (path / MANIFEST).is_file()

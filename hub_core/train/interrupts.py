@@ -29,6 +29,8 @@ class Interrupts:
     ) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if error is None:  # a signal that came after the last look
+            self.stop()
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self.received = number

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Step:
-    """What an objective makes of a batch: `loss`, a sum over what `Objective.weight` counts; `parts` are logged."""
+    """What an objective makes of a batch: `loss`, a sum over what `Objective.weight` counts.
+
+    `parts` are further sums over the same (a distillation's two terms): their means go into the history and to
+    TensorBoard under their names, and nothing else is done with them. Every batch must have the same names.
+    """
 
     loss: torch.Tensor
     logits: torch.Tensor | None = None
@@ -44,7 +48,10 @@ class Objective(nn.Module, ABC):
         """How much the loss of this batch (of numpy arrays) adds up: rows, or labelled tokens."""
 
     def start_epoch(self, module: TorchModule, epoch: int) -> None:
-        """Called before every epoch (counted from 0)."""
+        """Called before every epoch (counted from 0), but not again when a run continues in the middle of one.
+
+        What it decides for the epoch must therefore be in the objective's `state_dict` (such as a buffer).
+        """
 
 
 class Supervised(Objective):

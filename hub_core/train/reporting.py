@@ -76,7 +76,7 @@ class Reporter:
         """Show the numbers of one logged step."""
         step = int(row["step"])
         rate = (step - self._first) / max(1e-9, time.monotonic() - self._started)
-        left = time.strftime("%H:%M:%S", time.gmtime((self._total - step) / max(rate, 1e-9)))
+        left = duration((self._total - step) / max(rate, 1e-9))
         within = (step - 1) % self._steps_per_epoch + 1
         self._line(
             f"Epoch={int(row['epoch'])}/{self._epochs}, Step={within}/{self._steps_per_epoch} "
@@ -99,6 +99,16 @@ class Reporter:
     def _line(self, text: str) -> None:
         if self._visible:
             logger.info(text)
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds; hours go on beyond a day.
+
+    >>> duration(59.9), duration(100 * 3600 + 61)
+    ('00:00:59', '100:01:01')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{rest:02}"
 
 
 class _TqdmHandler(logging.Handler):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import torch
+
+from hub_core.errors import SettingsError
 from hub_core.train.settings import TrainSettings
 
 
@@ -27,3 +30,34 @@ def rate_factor(settings: TrainSettings, step: int, total_steps: int) -> float:
     if settings.schedule == "cosine":
         return max(0.0, 0.5 * (1.0 + math.cos(math.pi * progress)))
     return 1.0
+
+
+class LearningRates:
+    """Sets an optimizer's learning rates step by step, from those that its groups have now.
+
+    Raises SettingsError for an optimizer that a scheduler of torch's has taken over.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, settings: TrainSettings, total_steps: int) -> None:
+        for number, group in enumerate(optimizer.param_groups):
+            rate, initial = float(group["lr"]), float(group.get("initial_lr", group["lr"]))
+            if rate != initial:
+                raise SettingsError(
+                    f"the learning rate of the optimizer's group {number} is {rate:g}, but {initial:g} at first: a "
+                    "scheduler of torch.optim.lr_scheduler sets it, which the trainer would not call; "
+                    "pass the optimizer without one and use TrainSettings(schedule=..., warmup_steps=...)"
+                )
+        self._optimizer, self._settings, self._total = optimizer, settings, total_steps
+        self._base = [float(group["lr"]) for group in optimizer.param_groups]
+
+    def set(self, step: int) -> None:
+        """The rates of a step (counted from 0)."""
+        self._multiply(rate_factor(self._settings, step, self._total))
+
+    def restore(self) -> None:
+        """The rates that the groups had at first, for whatever the optimizer does next."""
+        self._multiply(1.0)
+
+    def _multiply(self, factor: float) -> None:
+        for group, base in zip(self._optimizer.param_groups, self._base, strict=True):
+            group["lr"] = base * factor

@@ -26,7 +26,7 @@ class TrainSettings:
     'float32'
     """
 
-    seed: int = _setting(42, "seed of weights, data order and dropout")
+    seed: int = _setting(42, "seed of dropout and of the order of rows; for `hub train` also of new weights")
     max_seq_len: int | None = _setting(None, "tokens per row, special ones included (default: the data set's, or 128)")
     schedule: Literal["constant", "linear", "cosine"] = _setting("constant", "learning rate after the warm-up")
     warmup_steps: int = _setting(0, "steps of linear warm-up")

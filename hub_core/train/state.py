@@ -119,4 +119,10 @@ def _differences(prefix: str, old: Any, new: Any) -> list[tuple[str, Any, Any]]:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         keys = sorted(old.keys() | new.keys())
         return [row for key in keys for row in _differences(f"{prefix}{key}.", old.get(key), new.get(key))]
+    if isinstance(old, list) and isinstance(new, list):
+        return _differences(prefix, _numbered(old), _numbered(new))
     return [] if old == new else [(prefix.rstrip("."), old, new)]
+
+
+def _numbered(values: list[Any]) -> dict[str, Any]:
+    return {str(index): value for index, value in enumerate(values)}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
+import operator
 import time
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from hub_core.errors import DataError, SettingsError, unknown
 from hub_core.examples import Example, Features
@@ -17,9 +19,11 @@ from hub_core.infer.answers import warn_truncated
 from hub_core.torch_module import TorchModule, pick_device
 from hub_core.train.batches import Plan, encode_all
 from hub_core.train.checkpoints import Checkpoints
-from hub_core.train.loop import Collate, Loop, Metrics, TrainResult
+from hub_core.train.description import describe_module, describe_optimizer, describe_settings, fingerprint
+from hub_core.train.loop import Call, Collate, Loop, Metrics, TrainResult
 from hub_core.train.objectives import Objective, Supervised
 from hub_core.train.optimizers import adamw
+from hub_core.train.processes import Processes, accelerator_on
 from hub_core.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -58,14 +62,13 @@ class Trainer:
     ) -> None:
         if not isinstance(model, TorchModule):
             raise SettingsError(f"Trainer needs a module from hub.Module, not {type(model).__name__}")
-        pick_device(use_gpu)
-        from accelerate import Accelerator
-
+        device = pick_device(use_gpu)
         self.model = model
         self.settings = settings or TrainSettings()
         self.objective = objective or Supervised(model)
-        self.optimizer = optimizer or adamw(model, learning_rate=5e-5)
-        self.accelerator = Accelerator(cpu=not use_gpu)
+        self.optimizer = self._checked_optimizer(optimizer)
+        self.accelerator = accelerator_on(device)
+        self.processes = Processes(self.accelerator)
         folder = Path(checkpoint_dir or time.strftime("ckpt_%Y%m%d_%H%M%S"))
         self.checkpoints = Checkpoints(folder, self.settings.save_dtype)
         self.use_tensorboard = use_vdl
@@ -94,22 +97,31 @@ class Trainer:
         """
         if self.settings.metric not in (None, *self.task.metric_names):
             raise SettingsError(unknown("metric", self.settings.metric, self.task.metric_names, where="to compare by"))
-        _check_positive(epochs=epochs, batch_size=batch_size, log_interval=log_interval, save_interval=save_interval)
-        features = [window for windows in self._encode(train_dataset) for window in windows]
-        if not features:
-            raise DataError(["the training data has no rows"])
+        epochs = _whole_number("epochs", epochs)
+        features = [window for windows in self._encode(train_dataset, "training") for window in windows]
+        length = self._checked_length(train_dataset)
+        _warn_cut(features, length)
         # The checkpoints remember the row length, so that predicting needs no reminder.
-        self.model.task = self.task.with_options(max_seq_len=self._checked_length(train_dataset))
+        self.model.task = self.task.with_options(max_seq_len=length)
         plan = Plan(
             [row.length for row in features],
-            batch_size,
-            self.settings.accumulation,
-            self.accelerator.num_processes,
-            self.settings.seed,
-            self.settings.order,
+            batch_size=_whole_number("batch_size", batch_size),
+            accumulation=self.settings.accumulation,
+            processes=self.processes.count,
+            seed=self.settings.seed,
+            order=self.settings.order,
         )
-        run = Loop(self, features, plan, epochs, log_interval, save_interval, num_workers, collate_fn)
-        return run.go(self._description(train_dataset, plan, epochs), eval_dataset, batch_size)
+        call = Call(
+            plan=plan,
+            epochs=epochs,
+            log_interval=_whole_number("log_interval", log_interval),
+            save_interval=_whole_number("save_interval", save_interval),
+            workers=_whole_number("num_workers", num_workers, least=0),
+            collate=collate_fn,
+            evaluate=self._evaluation(eval_dataset, plan.batch_size),
+            description=self._description(train_dataset, plan, epochs, collate_fn),
+        )
+        return Loop(self, features, call).go()
 
     def evaluate(
         self,
@@ -119,26 +131,33 @@ class Trainer:
         collate_fn: Collate | None = None,  # noqa: ARG002
     ) -> dict[str, Metrics]:
         """Scores over a whole labelled corpus: ``{"metrics": {"f1": ...}}``. Every process gets the same answer."""
-        task = self.task
-        examples = list(eval_dataset)
-        if not examples:
-            raise DataError(["the evaluation data has no rows"])
-        if any(example.label is None for example in examples):
-            raise DataError(["the evaluation data has rows without labels"])
-        predictor = self.model.predictor()
-        share = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
-        length = self._checked_length(eval_dataset)
-        own = list(predictor.predict(examples[share], max_seq_len=length, batch_size=batch_size))
-        predictions = _interleave(self.gather(own))
-        warn_truncated(predictions, length)
-        return {"metrics": task.metrics(examples, predictions)}
+        self._encode(eval_dataset, "evaluation")
+        return {"metrics": self._scores(list(eval_dataset), self._checked_length(eval_dataset), batch_size)}
 
-    def _encode(self, dataset: Iterable[Example]) -> list[list[Features]]:
-        length = self._checked_length(dataset)
-        examples = list(dataset)
-        if any(example.label is None for example in examples):
-            raise DataError(["the training data has rows without labels"])
-        return encode_all(examples, self.task, self.model.tokenizer, length)
+    def _evaluation(self, dataset: Sequence[Example] | None, batch_size: int) -> Callable[[], Metrics] | None:
+        """What measures the module on a data set, which is checked now: a mistake in it must not cost an epoch."""
+        if dataset is None:
+            return None
+        self._encode(dataset, "evaluation")
+        examples, length = list(dataset), self._checked_length(dataset)
+        return lambda: self._scores(examples, length, batch_size)
+
+    def _scores(self, examples: Sequence[Example], length: int, batch_size: int) -> Metrics:
+        """The metrics over rows that were checked; every process answers its share."""
+        self.model.to(self.processes.device)
+        share = slice(self.processes.index, None, self.processes.count)
+        predictor = self.model.predictor()
+        own = list(predictor.predict(examples[share], max_seq_len=length, batch_size=batch_size))
+        predictions = _interleave(self.processes.gather(own))
+        warn_truncated(predictions, length)
+        return self.task.metrics(examples, predictions)
+
+    def _encode(self, dataset: Iterable[Example], what: str) -> list[list[Features]]:
+        """Encode rows, all of which must have labels that the task knows. Raises DataError for others, and for none."""
+        encoded = encode_all(list(dataset), self.task, self.model.tokenizer, self._checked_length(dataset))
+        if not any(encoded):
+            raise DataError([f"the {what} data has no rows"])
+        return encoded
 
     def _checked_length(self, dataset: Any) -> int:
         """The row length: the settings' (SettingsError where the network takes less), else the data set's or less."""
@@ -151,24 +170,31 @@ class Trainer:
     @property
     def is_main_process(self) -> bool:
         """Whether this process is the one that saves and prints; true where there is only one."""
-        return bool(self.accelerator.is_main_process)
+        return self.processes.is_main
 
     @property
     def task(self) -> Task:
         """The module's task. Raises SettingsError where it has none."""
         return self.model.predictor().task
 
-    def gather(self, own: list[Any]) -> list[list[Any]]:
-        """What every process has, in the order of processes."""
-        if self.accelerator.num_processes == 1:
-            return [own]
-        gathered: list[Any] = [None] * self.accelerator.num_processes
-        torch.distributed.all_gather_object(gathered, own)
-        return gathered
-
     def _larger(self, old: Metrics, new: Metrics) -> bool:
         key = self.settings.metric or self.task.main_metric
         return new[key] > old[key]
+
+    def _checked_optimizer(self, optimizer: torch.optim.Optimizer | None) -> torch.optim.Optimizer:
+        """The optimizer, or the default one. Raises SettingsError where there is nothing that it would train."""
+        trained = nn.ModuleList([self.model, self.objective])
+        ours = {id(p) for p in trained.parameters() if p.requires_grad}
+        if not ours:
+            raise SettingsError(f"nothing to train: every parameter of {self.model.spec.title} has requires_grad=False")
+        if optimizer is None:
+            return adamw(trained, learning_rate=5e-5)
+        if not any(id(p) in ours for group in optimizer.param_groups for p in group["params"]):
+            raise SettingsError(
+                f"the optimizer holds no trainable parameter of {self.model.spec.title} (or of the objective); "
+                "make it from this model's parameters(), after the model is loaded"
+            )
+        return optimizer
 
     def _add_objective_parameters(self) -> None:
         """Let the optimizer train the objective's own parameters too, with the settings of its first group."""
@@ -177,31 +203,19 @@ class Trainer:
         if extra:
             self.optimizer.add_param_group({"params": extra})
 
-    def _description(self, dataset: Any, plan: Plan, epochs: int) -> dict[str, Any]:
+    def _description(self, dataset: Any, plan: Plan, epochs: int, collate: Collate | None) -> dict[str, Any]:
         """What makes this run this run: a state continues only under an equal description."""
-        ignored = ("resume", "save_dtype", "keep_epochs", "evaluate_every", "metric", "state_steps", "max_seq_len")
-        settings = {k: v for k, v in self.settings.to_json().items() if k not in ignored}
-        groups = [{k: v for k, v in group.items() if k != "params"} for group in self.optimizer.param_groups]
         return {
-            "module": self.model.spec.title,
-            "labels": list(self.model.labels),
-            "data": dataset.fingerprint() if hasattr(dataset, "fingerprint") else fingerprint(dataset),
-            "max_seq_len": self._checked_length(dataset),
+            **describe_module(self.model),
+            "data": fingerprint(dataset),
             "epochs": epochs,
             "batch_size": plan.batch_size,
             "processes": plan.processes,
-            "settings": settings,
+            "collate_fn": collate is not None,
+            "settings": describe_settings(self.settings),
             "objective": type(self.objective).__name__,
-            "optimizer": {"class": type(self.optimizer).__name__, "groups": groups},
+            "optimizer": describe_optimizer(self.optimizer),
         }
-
-
-def fingerprint(examples: Iterable[Example]) -> str:
-    """A short hash of rows and labels, for data that is a plain sequence."""
-    digest = hashlib.sha256()
-    for example in examples:
-        digest.update(repr((example.text, example.pair, example.units, example.label)).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()[:16]
 
 
 def _interleave(shares: Sequence[Sequence[Any]]) -> list[Any]:
@@ -212,7 +226,19 @@ def _interleave(shares: Sequence[Sequence[Any]]) -> list[Any]:
 _NOTHING = object()
 
 
-def _check_positive(**values: int) -> None:
-    for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise SettingsError(f"{name} must be a whole number of at least 1, not {value!r}")
+def _warn_cut(features: Sequence[Features], length: int) -> None:
+    """One warning that counts the training texts that were cut (seq-cls notes that as a bare True)."""
+    count = sum(row.meta is True for row in features)
+    if count:
+        warnings.warn(f"{count} training text(s) were cut to max_seq_len={length} tokens", stacklevel=3)
+
+
+def _whole_number(name: str, value: Any, *, least: int = 1) -> int:
+    """An int, numpy's included. Raises SettingsError for anything else, and below `least`."""
+    try:
+        number = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = -1
+    if number < least:
+        raise SettingsError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    return number

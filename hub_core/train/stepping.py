@@ -1,0 +1,93 @@
+"""One optimizer step: forward and backward over its micro-batches, exchange, checks, clipping, update."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+
+from hub_core.errors import SettingsError
+from hub_core.examples import Batch
+from hub_core.torch_module import TorchModule
+from hub_core.train.batches import to_torch
+from hub_core.train.objectives import Objective
+from hub_core.train.processes import Processes
+from hub_core.train.settings import TrainSettings
+from hub_core.train.watch import StepNumbers, Watch
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+#: What a logged row calls its own numbers.
+_TAKEN = frozenset({"step", "epoch", "loss", "grad_norm", "lr"})
+
+
+class Stepper:
+    """Does steps. The gradient is that of one large batch, however it is cut into micro-batches and processes."""
+
+    def __init__(
+        self,
+        model: TorchModule,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        settings: TrainSettings,
+        processes: Processes,
+        watch: Watch,
+    ) -> None:
+        self._model, self._objective, self._optimizer = model, objective, optimizer
+        self._processes, self._watch = processes, watch
+        self._limit = settings.max_grad_norm or math.inf
+        self._dtype = _AUTOCAST.get(settings.precision)
+        self.scaler = torch.amp.GradScaler(processes.device.type, enabled=settings.precision == "fp16")
+        wrapped = {id(p) for p in model.parameters()}
+        self._objectives_own = [p for p in objective.parameters() if p.requires_grad and id(p) not in wrapped]
+        self._prepared: Any = model
+
+    def connect(self) -> None:
+        """Let all processes start from the same weights, and exchange gradients from here on."""
+        self._processes.copy_from_first([*self._objective.parameters(), *self._objective.buffers()])
+        self._prepared = self._processes.wrapped(self._model)
+
+    def step(self, batches: Sequence[Batch], *, number: int, epoch: int) -> torch.Tensor:
+        """Train on the micro-batches of step `number` of `epoch` (both from 1); the gradient's norm before clipping."""
+        weight = self._total_weight(batches)
+        sums: dict[str, torch.Tensor] = {}
+        for index, batch in enumerate(batches):
+            for name, share in self._backward(batch, weight, last=index == len(batches) - 1).items():
+                sums[name] = sums[name] + share if name in sums else share
+        self._processes.average_gradients(self._objectives_own)
+        self.scaler.unscale_(self._optimizer)
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters(), self._limit)
+        shared = self._processes.summed(torch.stack(list(sums.values())))
+        self._watch.note(StepNumbers(number, epoch, dict(zip(sums, shared.unbind(), strict=True)), norm))
+        self.scaler.step(self._optimizer)
+        self.scaler.update()
+        self._optimizer.zero_grad(set_to_none=True)
+        return norm
+
+    def _backward(self, batch: Batch, weight: float, *, last: bool) -> dict[str, torch.Tensor]:
+        """Add one micro-batch's share to the gradient; its share of the step's mean loss and parts, detached."""
+        moved = to_torch(batch, self._processes.device)
+        # Processes exchange gradients once per step, with the last micro-batch.
+        exchange = last or self._prepared is self._model
+        with (
+            torch.autocast(self._processes.device.type, dtype=self._dtype, enabled=self._dtype is not None),
+            nullcontext() if exchange else self._processes.without_exchange(self._prepared),
+        ):
+            result = self._objective(self._prepared, moved)
+            share: torch.Tensor = result.loss.float() / weight
+            # The exchange takes the mean over processes; the loss is a sum over them.
+            torch.autograd.backward(self.scaler.scale(share * self._processes.count))
+        if taken := _TAKEN & result.parts.keys():
+            raise SettingsError(f"{type(self._objective).__name__} calls a part {min(taken)!r}; that name is taken")
+        return {"loss": share.detach(), **{name: part.detach().float() / weight for name, part in result.parts.items()}}
+
+    def _total_weight(self, batches: Sequence[Batch]) -> float:
+        """How much the losses of this step add up, over micro-batches and processes."""
+        own = sum(self._objective.weight(self._model, batch) for batch in batches)
+        total = self._processes.summed(torch.tensor(own, dtype=torch.float64, device=self._processes.device))
+        return float(total) or 1.0  # a step without a single label has no loss
+
+    def _parameters(self) -> list[torch.Tensor]:
+        return [p for group in self._optimizer.param_groups for p in group["params"]]
