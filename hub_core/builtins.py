@@ -31,14 +31,6 @@ _ENTRIES: Mapping[str, Mapping[str, str]] = {
         "jsonl": "hub_core.data.tables:read_jsonl",
         "conll": "hub_core.data.tables:read_conll",
     },
-    "metric": {
-        "accuracy": "hub_core.metrics:accuracy",
-        "f1": "hub_core.metrics:classification_f1",
-        "entity-f1": "hub_core.metrics:entity_scores",
-    },
-    "objective": {"supervised": "hub_core.train.objectives:Supervised"},
-    "optimizer": {"adamw": "hub_core.train.optimizers:adamw"},
-    "engine": {"torch": "hub_core.torch_module:TorchEngine"},
 }
 
 

@@ -19,8 +19,9 @@ from hub_core.data.folder import LABELS_FILE, canonical_mode, find_split, read_l
 from hub_core.data.location import locate
 from hub_core.data.rows import RowReading, read_examples
 from hub_core.data.tables import table_format
-from hub_core.errors import LabelError, NotFoundError, SettingsError, unknown
+from hub_core.errors import LabelError, NotFoundError, SettingsError, UnknownDatasetError, unknown
 from hub_core.examples import IGNORE, Example
+from hub_core.plugins import catalog
 from hub_core.tagging import OUTSIDE
 
 if TYPE_CHECKING:
@@ -36,6 +37,17 @@ __all__ = [
     "folder_dataset",
     "labels_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """A data set that a plugin registers (hook `hub_entries`, kind ``dataset``), as an attribute like core's own.
+
+    Raises UnknownDatasetError with near matches, which is an AttributeError too.
+    """
+    known = {} if name.startswith("_") else catalog().entries("dataset")
+    if name not in known:
+        raise UnknownDatasetError(unknown("data set", name, known, where="in hub_core.datasets"))
+    return known[name].load()
 
 
 class TextClassificationDataset(Dataset):
@@ -127,7 +139,37 @@ class SeqLabelingDataset(Dataset):
         )
 
 
-class ChnSentiCorp(TextClassificationDataset):
+class _PublishedDataset(Dataset):
+    """PaddleHub's constructor of a public data set, in front of the class that reads its kind of file."""
+
+    folder_name: ClassVar[str]
+    #: Where PaddleHub 2.4.0 fetches it from (paddlehub/datasets/); upstream states no hash.
+    url: ClassVar[str | None]
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer | None = None,
+        max_seq_len: int = 128,
+        mode: str = "train",
+        data_dir: str | Path | None = None,
+        *,
+        rename_labels: Mapping[str, str] | None = None,
+    ) -> None:
+        _check_mode(self, mode)  # before anything is downloaded
+        path = find_split(locate(self.folder_name, data_dir=data_dir, url=self.url), mode)
+        wanted: dict[str, Any] = {  # for the class that comes next
+            "base_path": path.parent,
+            "tokenizer": tokenizer,
+            "max_seq_len": max_seq_len,
+            "mode": mode,
+            "data_file": path.name,
+            "is_file_with_header": True,
+            "rename_labels": rename_labels,
+        }
+        super().__init__(**wanted)
+
+
+class ChnSentiCorp(_PublishedDataset, TextClassificationDataset):
     """Chinese reviews of hotels, books and computers, ``1`` positive and ``0`` negative (Tan Songbo's corpus).
 
     9,600 train, 1,200 dev and 1,200 test rows. As published, hundreds of dev and test rows stand in train too: where
@@ -137,32 +179,11 @@ class ChnSentiCorp(TextClassificationDataset):
 
     label_list = ["0", "1"]  # noqa: RUF012  (see Dataset)
     modes = (*Dataset.modes, "train.clean")
-    folder_name: ClassVar[str] = "chnsenticorp"
-    #: PaddleHub 2.4.0, paddlehub/datasets/chnsenticorp.py; upstream states no hash.
-    url: ClassVar[str | None] = "https://bj.bcebos.com/paddlehub-dataset/chnsenticorp.tar.gz"
-
-    def __init__(
-        self,
-        tokenizer: Tokenizer | None = None,
-        max_seq_len: int = 128,
-        mode: str = "train",
-        data_dir: str | Path | None = None,
-        *,
-        rename_labels: Mapping[str, str] | None = None,
-    ) -> None:
-        path = _public_file(self, self.folder_name, self.url, mode, data_dir)
-        super().__init__(
-            path.parent,
-            tokenizer,
-            max_seq_len,
-            mode,
-            data_file=path.name,
-            is_file_with_header=True,
-            rename_labels=rename_labels,
-        )
+    folder_name = "chnsenticorp"
+    url = "https://bj.bcebos.com/paddlehub-dataset/chnsenticorp.tar.gz"
 
 
-class MSRA_NER(SeqLabelingDataset):  # noqa: N801  (PaddleHub's name)
+class MSRA_NER(_PublishedDataset, SeqLabelingDataset):  # noqa: N801  (PaddleHub's name)
     """Persons, organisations and places in Chinese news, one BIO label per character (SIGHAN 2006, MSRA).
 
     2,318 dev and 4,636 test sentences; train has 20,864 as PaddleHub publishes it. For `data_dir` see
@@ -170,29 +191,8 @@ class MSRA_NER(SeqLabelingDataset):  # noqa: N801  (PaddleHub's name)
     """
 
     label_list = ["B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "O"]  # noqa: RUF012  (see Dataset)
-    folder_name: ClassVar[str] = "msra_ner"
-    #: PaddleHub 2.4.0, paddlehub/datasets/msra_ner.py; upstream states no hash.
-    url: ClassVar[str | None] = "https://bj.bcebos.com/paddlehub-dataset/msra_ner.tar.gz"
-
-    def __init__(
-        self,
-        tokenizer: Tokenizer | None = None,
-        max_seq_len: int = 128,
-        mode: str = "train",
-        data_dir: str | Path | None = None,
-        *,
-        rename_labels: Mapping[str, str] | None = None,
-    ) -> None:
-        path = _public_file(self, self.folder_name, self.url, mode, data_dir)
-        super().__init__(
-            path.parent,
-            tokenizer,
-            max_seq_len,
-            mode,
-            data_file=path.name,
-            is_file_with_header=True,
-            rename_labels=rename_labels,
-        )
+    folder_name = "msra_ner"
+    url = "https://bj.bcebos.com/paddlehub-dataset/msra_ner.tar.gz"
 
 
 def folder_dataset(
@@ -289,12 +289,6 @@ def _own_file(dataset: Dataset, base_path: str | Path, data_file: str | None, mo
         return find_split(base_path, mode)
     _check_mode(dataset, mode)
     return Path(base_path) / data_file
-
-
-def _public_file(dataset: Dataset, name: str, url: str | None, mode: str, data_dir: str | Path | None) -> Path:
-    """The file of one split of a public data set; an unknown mode is found out before anything is downloaded."""
-    _check_mode(dataset, mode)
-    return find_split(locate(name, data_dir=data_dir, url=url), mode)
 
 
 def _check_mode(dataset: Dataset, mode: str) -> None:

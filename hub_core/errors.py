@@ -2,7 +2,8 @@
 
     HubError
     ├── NotFoundError            a name that nobody knows (module, version, task, dataset, mode, label, ...)
-    │   └── ResolutionError      the module is known, but no version satisfies the request
+    │   ├── ResolutionError      the module is known, but no version satisfies the request
+    │   └── UnknownDatasetError  a data set that nobody knows; an AttributeError too
     ├── ManifestError            a module.json that is not valid (every problem at once)
     ├── InstallError             a module that could not be brought into the store
     │   ├── SourceError          an address that could not be read
@@ -36,6 +37,10 @@ class HubError(Exception):
 
 class NotFoundError(HubError):
     """A name that nobody knows. The message gives near matches and the known names."""
+
+
+class UnknownDatasetError(NotFoundError, AttributeError):
+    """No data set of that name; ``getattr(hub_core.datasets, name, default)`` and ``hasattr`` take it for an answer."""
 
 
 class ResolutionError(NotFoundError):

@@ -15,20 +15,7 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 #: What `hub_entries` is asked for.
-KINDS = (
-    "family",
-    "tokenizer",
-    "segmenter",
-    "task",
-    "dataset",
-    "table",
-    "metric",
-    "objective",
-    "optimizer",
-    "engine",
-    "exporter",
-    "source",
-)
+KINDS = ("family", "tokenizer", "segmenter", "task", "dataset", "table")
 
 
 @hookspec

@@ -36,6 +36,7 @@ from hub_core.spec import (
     ModuleSpec,
     SourceSpec,
     loads_manifest,
+    parse_manifest,
     read_manifest,
     safe_relative,
 )
@@ -59,6 +60,13 @@ class Plan:
     spec: ModuleSpec
     origin: str
     files: tuple[FileSpec, ...]
+
+    def renamed(self, name: str | None, version: str | None) -> Plan:
+        """The same files as another module. Raises ManifestError for what is no name or no version."""
+        given = {key: value for key, value in (("name", name), ("version", version)) if value is not None}
+        record = {**self.spec.to_json(), **given}
+        record.pop("also_versions", None)  # those were the old name's
+        return Plan(parse_manifest(record, where="the new name"), self.origin, self.files)
 
 
 def request_kind(wanted: str | Path) -> Literal["name", "folder", "manifest", "hf"]:

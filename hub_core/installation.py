@@ -51,6 +51,7 @@ logger = logging.getLogger("hub_core")
 
 #: Where files wait for their conversion, inside the staged folder.
 _RAW = ".raw"
+_RENAME = "give this one another name or version (`hub install --name NAME --version VERSION`)"
 #: How the first conversions from TensorFlow named a layer norm's parts, and some repositories still do.
 _OLD_NAMES = ("LayerNorm.gamma", "LayerNorm.beta")
 
@@ -93,6 +94,8 @@ def install(
     offline: bool | None = None,
     progress: Progress | None = None,
     trust_code: bool = False,
+    as_name: str | None = None,
+    as_version: str | None = None,
 ) -> Installed:
     """Install a module. What is asked for may be
 
@@ -103,14 +106,20 @@ def install(
     - ``https://.../module.json``: a manifest, with its files beside it or where it says.
 
     `offline` (default ``$HUB_OFFLINE``) forbids the network. `progress` is told how far each file is. `trust_code`
-    is the user's consent to run the module's plugin.py.
+    is the user's consent to run the module's plugin.py. `as_name` and `as_version` are what it is to be called here,
+    so that two fine-tuned copies of one module live side by side; registered modules keep their names.
 
     Raises NotFoundError (an unknown name, no version that does), InstallError (files that cannot be had, a disk that
     cannot be written), IntegrityError (bytes that are not the stated ones, or not those of the first install),
     UntrustedCodeError (code that nobody has agreed to), ManifestError.
     """
     store = Store() if store is None else store
+    renames = as_name is not None or as_version is not None
     if request_kind(wanted) == "name":
+        if renames:
+            raise SettingsError(
+                f"{wanted} is a registered module, which keeps its name; folders and addresses may change"
+            )
         registry = bundled_registry() if registry is None else registry
         spec = _resolve(str(wanted), version, store, registry)
         present = store.find(spec.name, spec.version)
@@ -119,6 +128,7 @@ def install(
         plan = plan_registered(spec, registry)
     else:
         plan = _plan_address(wanted, version, offline=offline)
+        plan = plan.renamed(as_name, as_version) if renames else plan
     with store.lock(plan.spec.name):
         present = _same(plan, store)
         return (
@@ -309,11 +319,11 @@ def _same(plan: Plan, store: Store) -> Installed | None:
     if present is None:
         return None
     if present.receipt is None:
-        raise InstallError(f"{spec.title} came with hub_core; give this one another name or version")
+        raise InstallError(f"{spec.title} came with hub_core; {_RENAME}")
     where, from_hub = present.receipt.origin, plan.origin.startswith("hf:")
     if where != plan.origin and not (from_hub and where.partition("@")[0] == plan.origin.partition("@")[0]):
         raise InstallError(
-            f"{spec.title} is installed already, from {where}; give this one another version, or "
+            f"{spec.title} is installed already, from {where}; {_RENAME}, or "
             f"`hub uninstall {spec.name}=={spec.version}` first"
         )
     # A registered version and a commit never change; a folder and a manifest's address may.

@@ -62,15 +62,15 @@ def mirrors() -> list[Mirror]:
     configured = os.environ.get(VARIABLE)
     if configured is not None:
         return list(parse_mirrors(configured))
-    kept = read_setting(SETTING) or {}
-    if not isinstance(kept, dict):
-        raise SettingsError(f"setting {SETTING!r} must map prefixes to addresses, not {kept!r}")
-    return [_checked(f"{prefix}={target}") for prefix, target in kept.items()]
+    kept = read_setting(SETTING) or []
+    if not isinstance(kept, list) or not all(isinstance(pair, str) for pair in kept):
+        raise SettingsError(f"setting {SETTING!r} must be a list of PREFIX=ADDRESS, not {kept!r}")
+    return [_checked(pair) for pair in kept]
 
 
 def set_mirrors(wanted: Iterable[Mirror]) -> None:
     """Keep mirrors in ``HOME/config.json`` for all later runs, in place of those kept before."""
-    kept = {mirror.prefix: mirror.target for mirror in (_checked(str(mirror)) for mirror in wanted)}
+    kept = [str(_checked(str(mirror))) for mirror in wanted]
     write_setting(SETTING, kept or None)
 
 

@@ -271,8 +271,7 @@ def _agreed_labels(spec: ModuleSpec, stored: HeadSpec, labels: tuple[str, ...] |
     """
     if labels is None or labels == stored.labels:
         return stored.labels
-    unnamed = stored.labels == tuple(f"LABEL_{target}" for target in range(len(stored.labels)))
-    if unnamed and len(labels) == len(stored.labels):
+    if stored.unnamed and len(labels) == len(stored.labels):
         return labels
     if len(labels) != len(stored.labels):
         how = f"{len(labels)} labels, the checkpoint has {len(stored.labels)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -13,8 +14,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from hub_core.errors import NotFoundError
+from hub_core.errors import HubError, NotFoundError
 
 
 def hub_home() -> Path:
@@ -93,6 +95,22 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 with line feeds, atomically."""
     with atomic_file(path) as staged:
         staged.write_text(text, encoding="utf-8", newline="\n")
+
+
+def read_json_object(path: Path, *, error: type[HubError], remedy: str) -> dict[str, Any]:
+    """The JSON object in a file of HOME, empty where there is no such file.
+
+    Raises `error`, which says how to mend it, where the file cannot be read or holds something else.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, ValueError) as problem:
+        raise error(f"{path} cannot be read: {problem}; {remedy}") from problem
+    if not isinstance(record, dict):
+        raise error(f"{path} must hold a JSON object; {remedy}")
+    return record
 
 
 def leftovers(folder: Path, *, older_than: float, pattern: str = ".*.tmp") -> list[Path]:

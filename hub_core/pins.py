@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hub_core.addresses import redact
 from hub_core.errors import InstallError
-from hub_core.paths import write_text
+from hub_core.paths import read_json_object, write_text
 
 
 class Pins:
@@ -38,14 +38,10 @@ class Pins:
             write_text(self.path, json.dumps(dict(sorted(pins.items())), indent=1) + "\n")
 
     def _read(self) -> dict[str, str]:
-        try:
-            pins = json.loads(self.path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise InstallError(f"{self.path} cannot be read: {error}; mend it, or remove it to pin anew") from error
-        if not isinstance(pins, dict) or not all(isinstance(value, str) for value in pins.values()):
-            raise InstallError(f"{self.path} must map addresses to sha256; mend it, or remove it to pin anew")
+        remedy = "mend it, or remove it to pin anew"
+        pins = read_json_object(self.path, error=InstallError, remedy=remedy)
+        if not all(isinstance(value, str) for value in pins.values()):
+            raise InstallError(f"{self.path} must map addresses to sha256; {remedy}")
         return pins
 
 

@@ -76,6 +76,11 @@ class HeadSpec:
     name: str = "default"
     options: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
 
+    @property
+    def unnamed(self) -> bool:
+        """Whether the labels are only Hugging Face's placeholders ``LABEL_0``, ``LABEL_1``, ..."""
+        return self.labels == tuple(f"LABEL_{target}" for target in range(len(self.labels)))
+
 
 @dataclass(frozen=True)
 class ModuleSpec:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hub_core.errors import InstallError, NotFoundError, SettingsError, UntrustedCodeError
-from hub_core.paths import bundled, hub_home, sha256_file, write_text
+from hub_core.paths import bundled, hub_home, read_json_object, sha256_file, write_text
 from hub_core.plugins import PLUGIN_FILE, Catalog, catalog
 from hub_core.registry import Requirement, parse_requirement
 from hub_core.spec import ModuleSpec, read_manifest
@@ -101,12 +101,4 @@ def _file() -> Path:
 
 
 def _read_consents() -> dict[str, Any]:
-    try:
-        consents = json.loads(_file().read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError) as error:
-        raise InstallError(f"{_file()} cannot be read: {error}; mend it, or remove it to agree anew") from error
-    if not isinstance(consents, dict):
-        raise InstallError(f"{_file()} must hold a JSON object; mend it, or remove it to agree anew")
-    return consents
+    return read_json_object(_file(), error=InstallError, remedy="mend it, or remove it to agree anew")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hub_core.errors import SettingsError
-from hub_core.paths import hub_home, write_text
+from hub_core.paths import hub_home, read_json_object, write_text
 
 
 def config_file() -> Path:
@@ -32,12 +32,4 @@ def write_setting(name: str, value: Any) -> None:
 
 
 def _read() -> dict[str, Any]:
-    try:
-        settings = json.loads(config_file().read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{config_file()} cannot be read: {error}; mend or remove it") from error
-    if not isinstance(settings, dict):
-        raise SettingsError(f"{config_file()} must hold a JSON object; mend or remove it")
-    return settings
+    return read_json_object(config_file(), error=SettingsError, remedy="mend or remove it")

@@ -317,14 +317,12 @@ class TestSystem:
         assert hub("version", "--json").json["no-such-package"] == "not installed"
 
     def test_mirrors_are_kept_shown_and_forgotten(self, hub: Hub, hub_home: Path) -> None:
-        assert (hub("config", "mirrors").err, hub("config", "mirrors", "--json").json) == ("no mirrors\n", {})
-        pairs = ["https://a.example=file:///mnt/a", "https://long.example/x=https://b.example"]
-        assert hub("config", "mirrors", *pairs).out.splitlines() == [
-            "https://a.example       file:///mnt/a",
-            "https://long.example/x  https://b.example",
-        ]
+        assert (hub("config", "mirrors").err, hub("config", "mirrors", "--json").json) == ("no mirrors\n", [])
+        places = [("https://a.example", "file:///mnt/a"), ("https://a.example", "https://b.example/a")]
+        out = hub("config", "mirrors", *("=".join(place) for place in places)).out
+        assert all(any(line.split() == [*place] for line in out.splitlines()) for place in places)
         assert (hub_home / "config.json").is_file()
-        assert hub("config", "mirrors", "--json").json["https://a.example"] == "file:///mnt/a"
+        assert [tuple(row.values()) for row in hub("config", "mirrors", "--json").json] == places
         assert hub("config", "mirrors", "--clear").err == "no mirrors\n"
 
     def test_a_mirror_that_is_none_changes_nothing(self, hub: Hub, hub_home: Path) -> None:
@@ -335,7 +333,7 @@ class TestSystem:
         monkeypatch.setenv("HUB_MIRRORS", "https://env.example=file:///env")
         outcome = hub("config", "mirrors", "https://a.example=file:///mnt/a")
         assert outcome.err == "warning: HUB_MIRRORS is set, and wins over what is kept\n"
-        assert outcome.out == "https://env.example  file:///env\n"
+        assert outcome.out.splitlines()[-1].split() == ["https://env.example", "file:///env"]
 
 
 class TestOneProgram:

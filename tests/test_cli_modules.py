@@ -94,6 +94,22 @@ class TestShow:
         (folder / "config.json").write_text(json.dumps({"model_type": "bert", "vocab_size": 7}))
         assert hub("show", folder, "--json").json["summary"] == "bert in Hugging Face's layout"
 
+    def test_files_that_changed_since_the_installation(self, hub: Hub, tmp_path: Path) -> None:
+        hub("install", module_folder(tmp_path / "m"))
+        installed = Path(hub("show", "small", "--verify", "--json").json["location"])
+        weights = installed / "model.safetensors"
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 1
+        weights.unlink()  # other modules may share its bytes
+        weights.write_bytes(content)
+        said = hub.fails("show", "small", "--verify")
+        assert "is not what was installed; `hub uninstall small==1.0`, then install it again:\n" in said
+        assert "  model.safetensors: its sha256 is " in said
+
+    @pytest.mark.parametrize(("name", "why"), [("bilstm-ner-zh", "came with hub_core"), ("ernie", "is not installed")])
+    def test_only_what_was_installed_can_be_verified(self, hub: Hub, name: str, why: str) -> None:
+        assert f" {why}, so no receipt says what its files were" in hub.fails("show", name, "--verify")
+
     def test_text_of_others_cannot_rewrite_the_terminal(self, hub: Hub, tmp_path: Path) -> None:
         folder = module_folder(tmp_path / "m", summary="good\x1b[2J\nlicence  MIT")
         assert "summary    good\\x1b[2J\\nlicence  MIT" in hub("show", folder).out.splitlines()
@@ -128,6 +144,25 @@ class TestInstall:
             f"installed {name} 1.0 in {hub_home}/modules/{name}/1.0" for name in ("one", "two")
         ]
         assert hub("install", folders[0], "--json").json[0]["state"] == "installed"
+
+    def test_two_fine_tuned_copies_of_one_module(self, hub: Hub, tmp_path: Path) -> None:
+        first, second = (module_folder(tmp_path / place, fill=fill) for fill, place in enumerate(("one", "two")))
+        hub("install", first)
+        assert "give this one another name or version (`hub install --name NAME --version" in hub.fails(
+            "install", second
+        )
+        assert hub("install", second, "--name", "court", "--version", "2.0").out.startswith("installed court 2.0 in ")
+        assert hub("show", "court", "--verify").code == hub("show", "small", "--verify").code == 0
+        assert [row["name"] for row in hub("list", "--json").json if row["state"] == "installed"] == ["court", "small"]
+        assert hub("install", second, "--version", "1.0.1").out.startswith("installed small 1.0.1 in ")
+
+    def test_names_that_cannot_be_given(self, hub: Hub, tmp_path: Path, hub_home: Path) -> None:
+        folder = module_folder(tmp_path / "m")
+        assert "'a/b'" in hub.fails("install", folder, "--name", "a/b")
+        assert "'one'" in hub.fails("install", folder, "--version", "one")
+        assert "ernie is a registered module, which keeps its name" in hub.fails("install", "ernie", "--name", "mine")
+        assert "--name is for one module at a time" in hub("install", folder, folder, "--name", "mine").err
+        assert not list(hub_home.glob("modules/*"))
 
     def test_the_second_of_two_is_missing(self, hub: Hub, tmp_path: Path) -> None:
         outcome = hub("install", module_folder(tmp_path / "one", "one"), "./nowhere")

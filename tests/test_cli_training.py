@@ -80,6 +80,15 @@ class TestTraining:
         assert outcome.err.startswith("warning: tiny 1.0.0: new seq-cls head with 2 labels, random until it is trained")
         assert (read_manifest(ckpt / "epoch_1").base, (ckpt / "visualization").is_dir()) == ("tiny==1.0.0", True)
 
+    def test_a_trained_module_keeps_the_order_of_its_labels(
+        self, hub: Hub, tmp_path: Path, reviews: Path, ckpt: Path
+    ) -> None:
+        labels = ("2", "1", "0")  # the data's are 0 and 1, in that order
+        tiny_module(tmp_path, task="seq-cls", labels=labels).save(tmp_path / "trained")
+        arguments = ("-m", tmp_path / "trained", "--task", "seq-cls", "--data", reviews, "--output", ckpt)
+        assert hub("train", *arguments, "--epochs", 1, "--max-seq-len", 9, "--no-tensorboard").code == 0
+        assert read_manifest(ckpt / "best_model").heads[0].labels == labels
+
     def test_a_word_list_is_the_vocabulary(self, hub: Hub, tmp_path: Path, student: list[object], ckpt: Path) -> None:
         words = tmp_path / "words.txt"
         words.write_text("好\n差\n喜欢\n", encoding="utf-8")
@@ -178,7 +187,8 @@ class TestRefuses:
         tiny_module(tmp_path, task="seq-cls", labels=("x", "y", "z")).save(tmp_path / "other")
         arguments = ("train", "-m", tmp_path / "other", "--task", "seq-cls", "--data", reviews, "--output", ckpt)
         said = hub.fails(*arguments)
-        assert "label_map does not match tiny 1.0.0: it has 2 labels, the checkpoint has 3" in said
+        assert "the data has label(s) 0, 1, which tiny 1.0.0 was not trained for (it knows x, y, z)" in said
+        assert "--rename-labels" in said and "--new-head" in said
         assert not ckpt.exists()
         assert hub(*arguments, "--new-head", "--epochs", 1, "--no-tensorboard", "--max-seq-len", 9).code == 0
 
@@ -197,6 +207,11 @@ class TestRefuses:
                 "unknown metric 'f2' to compare by; known: accuracy, macro_f1, micro_f1",
             ),
             (["--max-seq-len", "1"], "max_seq_len=1 "),
+            (["--max-seq-len", "0"], "max_seq_len=0 must be between 1 and"),
+            (["--learning-rate", "-1"], "learning_rate=-1.0 must be a finite number, and not below 0"),
+            (["--learning-rate", "nan"], "learning_rate=nan must be a finite number, and not below 0"),
+            (["--learning-rate", "inf"], "learning_rate=inf must be a finite number, and not below 0"),
+            (["--weight-decay", "-1"], "weight_decay=-1.0 must be a finite number, and not below 0"),
         ],
     )
     def test_settings_that_cannot_be_used(self, hub: Hub, student: list[object], options: list[str], said: str) -> None:

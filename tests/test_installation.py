@@ -325,7 +325,7 @@ def test_a_folder_that_changed_is_installed_anew(tmp_path: Path, store: Store) -
 
 def test_another_module_of_the_same_name_and_version(tmp_path: Path, store: Store) -> None:
     install(module_folder(tmp_path / "one"), store=store)
-    with pytest.raises(InstallError, match=r"installed already, from .*one; .* `hub uninstall small==1.0` first"):
+    with pytest.raises(InstallError, match=r"installed already, from .*one; .* or `hub uninstall small==1.0` first"):
         install(module_folder(tmp_path / "two"), store=store)
     module_folder(tmp_path / "modules" / "inside", "inside")
     with pytest.raises(InstallError, match=r"inside 1.0 came with hub_core"):

@@ -75,9 +75,17 @@ def test_damaged_settings_are_named() -> None:
     config_file().write_text("[]")
     with pytest.raises(SettingsError, match="must hold a JSON object"):
         mirrors()
-    config_file().write_text('{"mirrors": ["a"]}')
-    with pytest.raises(SettingsError, match="must map prefixes to addresses"):
-        mirrors()
+    for kept in ('["a", 1]', '{"a": "b"}'):
+        config_file().write_text(f'{{"mirrors": {kept}}}')
+        with pytest.raises(SettingsError, match="must be a list of PREFIX=ADDRESS"):
+            mirrors()
+
+
+def test_several_mirrors_of_one_address_are_kept_in_order() -> None:
+    other = Mirror(A.prefix, "https://other.example")
+    set_mirrors([A, other])
+    assert mirrors() == [A, other]
+    assert redirect(f"{A.prefix}/x", mirrors()) == [A.moved(f"{A.prefix}/x"), "https://other.example/x"]
 
 
 def test_a_home_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hub_core.cli.output import download_progress
-from hub_core.errors import NotFoundError, SettingsError, unknown
+from hub_core.errors import LabelError, NotFoundError, SettingsError, unknown
 
 if TYPE_CHECKING:
     from hub_core.spec import ModuleSpec
@@ -26,14 +26,6 @@ def named_folder(name: str) -> Path | None:
     return folder
 
 
-def spec_of_folder(folder: Path) -> ModuleSpec:
-    """The spec of a module folder, or of one in Hugging Face's layout."""
-    from hub_core.hf_layout import adopt_hf_folder
-    from hub_core.spec import MANIFEST, read_manifest
-
-    return read_manifest(folder) if (folder / MANIFEST).is_file() else adopt_hf_folder(folder)
-
-
 def load_trained(name: str, *, task: str | None, use_gpu: bool) -> TorchModule:
     """A module that can answer, on the device that is wanted; it is installed where it is not installed yet.
 
@@ -41,7 +33,7 @@ def load_trained(name: str, *, task: str | None, use_gpu: bool) -> TorchModule:
     downloaded), NotFoundError for a task that the module was not trained for, and what `hub_core.Module` raises.
     """
     folder = named_folder(name)
-    _check_trained(name, _known_spec(name) if folder is None else spec_of_folder(folder), task)
+    _check_trained(name, _spec_of(name, folder), task)
 
     from hub_core.torch_module import pick_device
 
@@ -52,6 +44,24 @@ def load_trained(name: str, *, task: str | None, use_gpu: bool) -> TorchModule:
 def load_base(name: str, *, task: str, labels: Sequence[str], new_head: bool) -> TorchModule:
     """A module to fine-tune; it is installed where it is not installed yet. Raises what `hub_core.Module` raises."""
     return _load(name, named_folder(name), task=task, label_map=labels, new_head=new_head)
+
+
+def trained_labels(name: str, *, task: str, found: Sequence[str]) -> Sequence[str]:
+    """The labels to fine-tune a module with: its own, in its own order, where it has a head for the task; else `found`.
+
+    `found` are those of the data, which may lack some of the module's. Raises LabelError where it has others.
+    """
+    spec = _spec_of(name, named_folder(name))
+    head = next((head for head in spec.heads if head.task == task), None)
+    if head is None or head.unnamed:
+        return found
+    if others := [label for label in found if label not in head.labels]:
+        raise LabelError(
+            f"the data has label(s) {', '.join(others)}, which {spec.title} was not trained for (it knows "
+            f"{', '.join(head.labels)}); --rename-labels gives the data's labels other names, and --new-head puts "
+            "a fresh head on the module"
+        )
+    return head.labels
 
 
 def _load(name: str, folder: Path | None, **wanted: Any) -> TorchModule:
@@ -65,11 +75,14 @@ def _load(name: str, folder: Path | None, **wanted: Any) -> TorchModule:
     return Module(name, **wanted)
 
 
-def _known_spec(name: str) -> ModuleSpec:
-    """The spec of a name, without installing it; an address has to be installed before it is known."""
+def _spec_of(name: str, folder: Path | None) -> ModuleSpec:
+    """The spec of a folder, or of a name without installing it; an address has to be installed to be known."""
     from hub_core.install_plan import request_kind
     from hub_core.installation import ensure, resolve
+    from hub_core.module import spec_of_folder
 
+    if folder is not None:
+        return spec_of_folder(folder)
     if request_kind(name) == "name":
         return resolve(name)
     with download_progress() as progress:

@@ -49,20 +49,25 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
 
 @command("show", examples=["hub show bert-base-chinese", "hub show ./ckpt/best_model --json"])
 @click.argument("name")
+@click.option("--verify", is_flag=True, help="Hash the files of the installed module again, and say which changed.")
 @json_flag
-def show(name: str, as_json: bool) -> None:
+def show(name: str, verify: bool, as_json: bool) -> None:
     """Show everything about one module.
 
     NAME is an installed or registered module, with versions if need be ('ernie_tiny>=2'), or a module folder, which
     is written with a '/'.
     """
-    from hub_core.cli.loading import named_folder, spec_of_folder
+    from hub_core.cli.loading import named_folder
 
     folder = named_folder(name)
     if folder is not None:
+        from hub_core.module import spec_of_folder
+
         spec, location = spec_of_folder(folder), str(folder)
     else:
         spec, location = _find(name)
+    if verify:
+        _verify(spec, installed=folder is None and bool(location))
     if as_json:
         print_json({**spec.to_json(), "location": location})
     else:
@@ -70,13 +75,22 @@ def show(name: str, as_json: bool) -> None:
 
 
 @command(
-    "install", examples=["hub install 'ernie_tiny>=2'", "hub install ./ckpt/best_model", "hub install hf:org/repo"]
+    "install",
+    examples=[
+        "hub install 'ernie_tiny>=2'",
+        "hub install ./ckpt/best_model --name court-ner --version 1.0.0",
+        "hub install hf:org/repo",
+    ],
 )
 @click.argument("names", nargs=-1, required=True)
+@click.option("--name", help="What a folder or an address is to be called here (default: as its manifest says).")
+@click.option("--version", help="Its version here.")
 @click.option("--offline", is_flag=True, help="Use no network (also: HUB_OFFLINE=1).")
 @click.option("--trust-code", is_flag=True, help="Agree to run the module's own plugin.py.")
 @json_flag
-def install(names: tuple[str, ...], offline: bool, trust_code: bool, as_json: bool) -> None:
+def install(
+    names: tuple[str, ...], name: str | None, version: str | None, offline: bool, trust_code: bool, as_json: bool
+) -> None:
     """Install modules.
 
     NAMES are registered modules, folders (written with a '/'), hf:org/repo, or the address of a module.json. The
@@ -84,10 +98,19 @@ def install(names: tuple[str, ...], offline: bool, trust_code: bool, as_json: bo
     """
     from hub_core.installation import install as install_module
 
+    if name is not None and len(names) > 1:
+        raise click.UsageError("--name is for one module at a time")
     rows = []
     with download_progress() as progress:
-        for name in names:
-            item = install_module(name, offline=offline or None, progress=progress, trust_code=trust_code)
+        for wanted in names:
+            item = install_module(
+                wanted,
+                offline=offline or None,
+                progress=progress,
+                trust_code=trust_code,
+                as_name=name,
+                as_version=version,
+            )
             rows.append(_installed_row(item))
             if not as_json:
                 print(f"installed {item.spec.title} in {item.folder}")
@@ -124,6 +147,21 @@ def _find(name: str) -> tuple[ModuleSpec, str]:
     spec = resolve(name)
     present = Store().find(spec.name, spec.version)
     return spec, str(present.folder) if present else ""
+
+
+def _verify(spec: ModuleSpec, *, installed: bool) -> None:
+    """Raise IntegrityError where files are not those of the receipt, SettingsError where there is no receipt."""
+    from hub_core.errors import SettingsError
+    from hub_core.store import Store
+
+    store = Store()
+    item = store.find(spec.name, spec.version) if installed else None
+    if item is None or item.bundled:
+        why = "came with hub_core" if item else "is not installed"
+        raise SettingsError(
+            f"{spec.title} {why}, so no receipt says what its files were; --verify is for installed ones"
+        )
+    store.verify(item)
 
 
 def _described(spec: ModuleSpec) -> dict[str, object]:

@@ -60,7 +60,8 @@ def config() -> None:
 def mirrors(pairs: tuple[str, ...], clear: bool, as_json: bool) -> None:
     """Show the mirrors, or replace them.
 
-    PAIRS are ADDRESS=REPLACEMENT: whatever starts with the address is fetched from the replacement instead.
+    PAIRS are ADDRESS=REPLACEMENT: whatever starts with the address is fetched from the replacement instead. Of
+    several for one address the first that has a file is used.
     """
     from hub_core.mirrors import VARIABLE, parse_mirrors, set_mirrors
     from hub_core.mirrors import mirrors as current
@@ -69,11 +70,11 @@ def mirrors(pairs: tuple[str, ...], clear: bool, as_json: bool) -> None:
         set_mirrors(parse_mirrors(",".join(pairs)))
         if VARIABLE in os.environ:
             note(f"warning: {VARIABLE} is set, and wins over what is kept")
-    rows = {mirror.prefix: mirror.target for mirror in current()}
+    kept = current()
     if as_json:
-        print_json(rows)
-    elif rows:
-        print_pairs(rows)
+        print_json([{"address": mirror.prefix, "replacement": mirror.target} for mirror in kept])
+    elif kept:
+        print_table(("address", "replacement"), [(mirror.prefix, mirror.target) for mirror in kept])
     else:
         note("no mirrors")
 

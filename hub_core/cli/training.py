@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import NoneType
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import click
 
 from hub_core.cli.command import command
-from hub_core.cli.loading import load_base
+from hub_core.cli.loading import load_base, trained_labels
 from hub_core.cli.options import PATH, json_flag, rename_labels
 from hub_core.cli.output import note, print_record
 from hub_core.cli.splits import read_split
@@ -128,7 +128,7 @@ class _Job:
     def run(self, settings: TrainSettings) -> dict[str, Any] | None:
         """Read the data, make the module, train it; where the result is, and its scores (in one process of several)."""
         rows = self._read(self.train_split)
-        labels = rows.label_list
+        labels = self._labels(rows.label_list)
         dev = self._read(self.dev_split, labels) if self.dev_split else None
 
         import torch
@@ -152,10 +152,15 @@ class _Job:
         best = trainer.checkpoints.best if result.best else trainer.checkpoints.folder / f"epoch_{self.epochs}"
         return {"module": str(best), "steps": result.steps, **(result.best or {})}
 
-    def _read(self, split: str, labels: list[str] | None = None) -> Dataset:
+    def _read(self, split: str, labels: Sequence[str] | None = None) -> Dataset:
         return read_split(self.data, task=self.task, split=split, labels=labels, renaming=self.rename_labels)
 
-    def _model(self, rows: Dataset, labels: list[str]) -> TorchModule:
+    def _labels(self, found: Sequence[str]) -> Sequence[str]:
+        if self.module is None or self.new_head:
+            return found
+        return trained_labels(self.module, task=self.task, found=found)
+
+    def _model(self, rows: Dataset, labels: Sequence[str]) -> TorchModule:
         if self.manifest is None:
             return load_base(self.module or "", task=self.task, labels=labels, new_head=self.new_head)
         from hub_core.scratch import module_from_manifest

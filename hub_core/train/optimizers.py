@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
+
+from hub_core.errors import SettingsError
 
 
 def parameter_groups(module: nn.Module, *, weight_decay: float) -> list[dict[str, object]]:
@@ -15,5 +19,11 @@ def parameter_groups(module: nn.Module, *, weight_decay: float) -> list[dict[str
 
 
 def adamw(module: nn.Module, *, learning_rate: float, weight_decay: float = 0.01) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov and Hutter 2019) with betas 0.9 and 0.999, epsilon 1e-8."""
+    """AdamW (Loshchilov and Hutter 2019) with betas 0.9 and 0.999, epsilon 1e-8.
+
+    Raises SettingsError for a learning rate or a weight decay that is negative or not finite.
+    """
+    for name, value in (("learning_rate", learning_rate), ("weight_decay", weight_decay)):
+        if not 0 <= value < math.inf:
+            raise SettingsError(f"{name}={value} must be a finite number, and not below 0")
     return torch.optim.AdamW(parameter_groups(module, weight_decay=weight_decay), lr=learning_rate)

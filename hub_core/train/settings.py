@@ -92,6 +92,7 @@ def _type_problems(settings: TrainSettings) -> list[str]:
 def _range_problems(settings: TrainSettings) -> list[str]:
     """Values outside what makes sense."""
     bounds: dict[str, tuple[float, float]] = {
+        "max_seq_len": (1, 1e9),
         "warmup_steps": (0, 1e12),
         "warmup_ratio": (0, 1),
         "accumulation": (1, 1e6),

@@ -1,0 +1,150 @@
+"""Every kind of entry that a plugin can bring is one that users reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from tiny import CHARACTERS, LABELS
+
+import hub_core as hub
+from hub_core import plugins
+from hub_core.data.problems import Problems
+from hub_core.data.tables import Row
+from hub_core.errors import UnknownDatasetError
+from hub_core.hookspecs import KINDS, hookimpl
+from hub_core.nn.bilstm_family import BiLstmFamily
+from hub_core.scratch import new_module
+from hub_core.tasks.token_cls import TokenCls
+from hub_core.text.files import tokenizer_from_files
+from hub_core.text.words import CharTokenizer
+
+
+class Toy(BiLstmFamily):
+    """A network of its own name."""
+
+    name = "toy"
+    supports = (*BiLstmFamily.supports, "spans")
+
+    def build(self, config: Mapping[str, Any], *, task: str | None, labels: Sequence[str]) -> Any:
+        return super().build(config, task="token-cls" if task == "spans" else task, labels=labels)
+
+    def config_json(self, config: Mapping[str, Any], *, task: str | None, labels: Sequence[str]) -> dict[str, Any]:
+        return super().config_json(config, task="token-cls" if task == "spans" else task, labels=labels)
+
+
+class Spans(TokenCls):
+    """A task of its own name."""
+
+    name = "spans"
+
+
+class Letters(CharTokenizer):
+    """A tokenizer of its own type."""
+
+    type = "letters"
+
+
+class Spaces:
+    """Words are what stands between spaces."""
+
+    def __init__(self, user_words: Iterable[str] = ()) -> None:
+        self.user_words = tuple(user_words)
+
+    def cut(self, text: str) -> list[str]:
+        return text.split(" ")
+
+
+class Weather(hub.datasets.Dataset):
+    """A data set of two rows."""
+
+    def __init__(self, mode: str = "train") -> None:
+        rows = self.from_rows([("晴", "good"), ("雨", "bad")], task="seq-cls")
+        super().__init__(rows, rows.label_list, task="seq-cls", mode=mode)
+
+
+def read_piped(
+    path: str | Path, *, columns: Sequence[str] | None, header: bool | None, problems: Problems | None
+) -> Iterator[Row]:
+    """Rows of fields that ``|`` separates."""
+    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
+        label, text = line.split("|")
+        yield Row({"label": label, "text_a": text}, str(path), number)
+
+
+class Plugin:
+    """One entry of each kind."""
+
+    @hookimpl
+    def hub_entries(self, kind: str) -> Mapping[str, Any]:
+        return {
+            "family": {"toy": Toy},
+            "task": {"spans": Spans},
+            "tokenizer": {"letters": Letters},
+            "segmenter": {"spaces": Spaces},
+            "dataset": {"Weather": Weather},
+            "table": {"piped": read_piped},
+        }[kind]
+
+
+@pytest.fixture(autouse=True)
+def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The plugin is installed, and forgotten afterwards."""
+    point = SimpleNamespace(name="mine", dist=SimpleNamespace(name="mine"), load=Plugin)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
+    for cached in (plugins._load_manager, plugins.manager):
+        cached.cache_clear()
+    yield
+    for cached in (plugins._load_manager, plugins.manager):
+        cached.cache_clear()
+
+
+def vocabulary(tmp_path: Path) -> Path:
+    path = tmp_path / "vocab.txt"
+    path.write_text("\n".join(["[PAD]", "[UNK]", *dict.fromkeys(CHARACTERS)]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_every_kind_is_used_here() -> None:
+    assert all("mine" in {entry.owner for entry in plugins.catalog().entries(kind).values()} for kind in KINDS)
+
+
+def test_a_network_a_task_and_a_tokenizer_make_a_module(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = new_module(
+        family="toy",
+        config={"embedding_size": 4, "hidden_size": 4},
+        tokenizer=tokenizer_from_files("letters", vocab=vocabulary(tmp_path)),
+        task="spans",
+        label_map=LABELS,
+        name="toy-spans",
+    )
+    module.save(tmp_path / "saved")
+    again = hub.Module(directory=tmp_path / "saved")
+    assert (type(again.family), type(again.task), type(again.tokenizer)) == (Toy, Spans, Letters)
+    assert again.predict(["新华社北京"]) == module.predict(["新华社北京"])
+
+
+def test_a_segmenter_cuts_words(tmp_path: Path) -> None:
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\nhello\nworld\n", encoding="utf-8")
+    words = tokenizer_from_files("word", vocab=tmp_path / "vocab.txt", segmenter="spaces")
+    assert words.tokenize("world hello") == ["world", "hello"]
+
+
+def test_a_data_set_is_an_attribute() -> None:
+    assert [row.label for row in hub.datasets.Weather()] == ["good", "bad"]
+    assert not hasattr(hub.datasets, "Climate")
+    with pytest.raises(
+        UnknownDatasetError, match="unknown data set 'Wether' in hub_core.datasets; did you mean 'Weath"
+    ):
+        _ = hub.datasets.Wether
+
+
+def test_a_format_is_read_by_its_suffix(tmp_path: Path) -> None:
+    (tmp_path / "train.piped").write_text("good|晴\nbad|雨\n", encoding="utf-8")
+    rows = hub.datasets.folder_dataset(tmp_path, task="seq-cls")
+    assert [(row.text, row.label) for row in rows] == [("晴", "good"), ("雨", "bad")]
