@@ -12,6 +12,7 @@
     ├── CheckpointError          weights that are missing, damaged, or do not fit
     ├── ConvertError             a foreign checkpoint that cannot be converted
     │   └── UnsafePickleError    a pickle that tries to run code
+    ├── ExportError              a module that cannot become a graph
     ├── LabelError               a label map that is malformed or differs from the checkpoint's
     ├── DataError                rows that cannot be read (file:line each)
     ├── DeviceError              a device that is not there
@@ -81,6 +82,10 @@ class ConvertError(HubError):
 
 class UnsafePickleError(ConvertError):
     """A pickle refers to something outside the allow-list of tensors and plain containers; nothing was executed."""
+
+
+class ExportError(HubError):
+    """A module that cannot be exported, or whose graph answers otherwise than it does."""
 
 
 class LabelError(HubError):

@@ -29,6 +29,7 @@ from hub_core.plugins import PLUGIN_FILE
 from hub_core.registry import Registry
 from hub_core.sources import HfListing, fetch, list_hf
 from hub_core.spec import (
+    GRAPH_FILES,
     MANIFEST,
     RECEIPT,
     WEIGHTS,
@@ -45,7 +46,7 @@ from hub_core.spec import (
 _LARGEST_JSON = 4 << 20
 #: What a module folder may hold: tensors, text, SentencePiece models. Nothing that is run, nothing pickled.
 _SUFFIXES = frozenset({".json", ".md", ".model", ".safetensors", ".tsv", ".txt", ".vocab"})
-_PLAIN_NAMES = frozenset({"LICENSE", "NOTICE", PLUGIN_FILE})
+_PLAIN_NAMES = frozenset({"LICENSE", "NOTICE", PLUGIN_FILE, *GRAPH_FILES})
 #: A checkpoint's own, which no module needs.
 _PASSED_OVER = frozenset({"state", "__pycache__"})
 _CARDS = ("README.md", "LICENSE")

@@ -40,7 +40,7 @@ from hub_core.receipt import Download
 from hub_core.registry import Registry, bundled_registry, parse_requirement
 from hub_core.safetensors_header import check_safetensors
 from hub_core.sources import fetch
-from hub_core.spec import WEIGHTS, FileSpec, ModuleSpec, SourceSpec
+from hub_core.spec import GRAPH, WEIGHTS, FileSpec, ModuleSpec, SourceSpec
 from hub_core.store import Installed, Store
 from hub_core.transfer import Fetched, Progress
 from hub_core.trust import record_consent, require_trust
@@ -252,9 +252,13 @@ class _Installation:
         """Make sure that there are weights, and write config.json for other libraries where there is none yet."""
         shutil.rmtree(staged / _RAW, ignore_errors=True)
         spec = self.plan.spec
-        if not (staged / WEIGHTS).is_file():
+        if not (staged / WEIGHTS).is_file() and not (staged / GRAPH).is_file():
             raise InstallError(f"{spec.title} was not installed: {self.plan.origin} gives no {WEIGHTS}")
-        if not (staged / CONFIG).exists() and spec.family not in catalog().entries("family"):
+        if (
+            (staged / WEIGHTS).is_file()
+            and not (staged / CONFIG).exists()
+            and spec.family not in catalog().entries("family")
+        ):
             text = json.dumps(config_json(spec), ensure_ascii=False, indent=1) + "\n"
             (staged / CONFIG).write_text(text, encoding="utf-8", newline="\n")
 

@@ -6,10 +6,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hub_core.errors import CheckpointError, LabelError, NotFoundError, SettingsError, unknown
+from hub_core.exported import ExportedModule
 from hub_core.hf_layout import CONFIG, adopt_hf_folder, hf_spec, read_object
+from hub_core.infer.graphs import FORMATS, Graph, can_run, read_graph
 from hub_core.install_plan import request_kind
 from hub_core.installation import ensure, resolve
 from hub_core.labels import labels_from_map
@@ -41,6 +43,7 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
     new_head: bool = False,
     offline: bool | None = None,
     trust_code: bool = False,
+    engine: str | None = None,
 ) -> TorchModule:
     """Load a module, installing it first where it is not installed yet.
 
@@ -56,6 +59,9 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
     - `task_options` (`suffix` is one of them): see the task's class. `new_head`: put a fresh head where the module
       has one of the same task with other labels.
     - `offline`: use no network (default: ``$HUB_OFFLINE``). `trust_code`: consent to run the module's plugin.py.
+    - `engine`: what computes: ``torch``; ``onnx`` or ``openvino`` where the module has such a graph (`hub export`);
+      ``auto``: its graph where it has one, else torch. By default torch, and a graph only where there are no weights.
+      A graph comes as a `hub_core.exported.ExportedModule`, which answers as this one does and does not train.
 
     Raises NotFoundError (unknown name, version or task), LabelError (labels that do not fit), CheckpointError
     (weights that are missing or do not fit), InstallError (files that cannot be fetched).
@@ -86,6 +92,10 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
     else:
         installed = ensure(name or "", version=version, offline=offline, trust_code=trust_code)
         spec, folder = installed.spec, installed.folder
+    graph = None if checkpoint is not None else _chosen_graph(folder, engine, wanted)
+    if graph is not None:
+        # Typed as what callers nearly always get: they would have to ask for the class before every `parameters()`.
+        return cast("TorchModule", _load_exported(spec, folder, graph, wanted, trust_code=trust_code))
     return _load(spec, folder, wanted, trust_code=trust_code, foreign=checkpoint)
 
 
@@ -185,6 +195,35 @@ def _heads_beside(folder: Path) -> tuple[HeadSpec, ...]:
         return ()
     where = str(folder / CONFIG)
     return hf_spec(config, {}, ("tokenizer.json",), name="foreign", version="0.0.0", where=where).heads
+
+
+def _chosen_graph(folder: Path, engine: str | None, wanted: _Wanted) -> Graph | None:
+    """The folder's graph where that is to compute, None where torch is. Raises SettingsError for an engine without."""
+    graph = read_graph(folder)
+    if engine not in (None, "auto", "torch", *FORMATS):
+        raise SettingsError(unknown("engine", engine, ("auto", "torch", *FORMATS)))
+    weights = (folder / WEIGHTS).is_file()
+    if engine is None or (engine == "torch" and graph is not None and graph.format == "torch"):
+        return None if weights else graph
+    if engine == "auto":
+        return graph if graph and not wanted.new_head and (can_run(graph) or not weights) else None
+    if engine == "torch":
+        return None
+    if graph is None or graph.format != engine:
+        has = f"a graph for {graph.format}" if graph else "no graph"
+        raise SettingsError(f"{folder} has {has}; `hub export {folder} OUT --format {engine}` makes one for {engine}")
+    return graph
+
+
+def _load_exported(
+    spec: ModuleSpec, folder: Path, graph: Graph, wanted: _Wanted, *, trust_code: bool
+) -> ExportedModule:
+    own = module_catalog(spec, folder, trust_code=trust_code)
+    tokenizer = own.get("tokenizer", spec.tokenizer.get("type", "")).from_folder(folder, spec.tokenizer)
+    task, fresh = _choose_head(spec, wanted, own)
+    if task is None or fresh:
+        raise SettingsError(f"{folder} holds the graph of a trained head, which cannot be replaced; train the module")
+    return ExportedModule(spec, folder, graph, tokenizer, task)
 
 
 def _load(

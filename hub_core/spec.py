@@ -21,6 +21,11 @@ from hub_core.errors import HubError, ManifestError, unknown
 
 MANIFEST = "module.json"
 WEIGHTS = "model.safetensors"
+#: What `hub export` writes beside the manifest: what the graph is, and its files. (A graph in torch's own format holds
+#: pickles: it is loaded from a folder, and never installed.)
+GRAPH = "graph.json"
+GRAPH_FILES = (GRAPH, "graph.onnx", "graph.onnx.data", "graph.xml", "graph.bin")
+GRAPHS = (*GRAPH_FILES, "graph.pt2")
 SCHEMA = 1
 
 _EMPTY: Mapping[str, Any] = MappingProxyType({})

@@ -11,19 +11,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from hub_core.errors import CheckpointError, DeviceError, SettingsError, unknown
-from hub_core.examples import Array, Batch
+from hub_core.errors import CheckpointError, SettingsError, unknown
+from hub_core.examples import Batch
+from hub_core.hf_layout import CONFIG
 from hub_core.infer.answers import Answers
 from hub_core.infer.predictor import Predictor, Progress
 from hub_core.nn.families import Family
 from hub_core.paths import atomic_folder
-from hub_core.spec import MANIFEST, ModuleSpec
+from hub_core.plugins import PLUGIN_FILE
+from hub_core.spec import GRAPHS, MANIFEST, RECEIPT, WEIGHTS, ModuleSpec
 from hub_core.tasks.task import Task
 from hub_core.text.tokenizer import Tokenizer
+from hub_core.torch_engine import Lowered, TorchEngine, pick_device
 
 
 @dataclass
@@ -52,6 +54,7 @@ class TorchModule(nn.Module):
         self.network = network
         self.tokenizer = tokenizer
         self.task = task
+        self.lowered = Lowered()
         self._lock = threading.Lock()
         self._answering = 0
         self._modes: list[tuple[nn.Module, bool]] = []
@@ -103,10 +106,11 @@ class TorchModule(nn.Module):
         data: Iterable[Any],
         max_seq_len: int | None = None,
         split_char: str = "\002",
-        batch_size: int = 32,
+        batch_size: int | None = None,
         use_gpu: bool | None = None,
         return_prob: bool = False,
         *,
+        dtype: str = "auto",
         progress: Progress | None = None,
     ) -> Any:
         """Answer texts, in order; the caller's data is not changed.
@@ -119,7 +123,10 @@ class TorchModule(nn.Module):
 
         `max_seq_len` counts tokens with special ones (default: what the head was trained with, else 128). Longer
         rows are read in overlapping windows (token-cls), or cut, with one warning per call (seq-cls).
-        `use_gpu` moves the module; None leaves it where it is.
+        `batch_size` rows are computed together, None: as many as are quickest. `use_gpu` moves the module; None leaves
+        it where it is. `dtype` is the network's precision: ``float32``, ``bfloat16``, ``float16`` (GPUs), or ``auto``:
+        bfloat16 where the device has it, in which a label may depend on what it is computed with (about one in two
+        thousand); in float32 it never does.
 
         Raises DeviceError for a GPU that is not there, SettingsError without a task or for unusable numbers, DataError
         naming ``data[i]`` for unusable rows.
@@ -127,17 +134,18 @@ class TorchModule(nn.Module):
         if use_gpu is not None:
             self.to(pick_device(use_gpu))
         answers = Answers.of(data, split_char=split_char, return_prob=return_prob)
-        return answers.collect(self.predictor(), max_seq_len=max_seq_len, batch_size=batch_size, progress=progress)
+        predictor = self.predictor(dtype=dtype)
+        return answers.collect(predictor, max_seq_len=max_seq_len, batch_size=batch_size, progress=progress)
 
-    def predictor(self) -> Predictor:
-        """The predict path over this module; raises SettingsError where it has no task."""
+    def predictor(self, *, dtype: str = "float32") -> Predictor:
+        """The predict path over this module; raises SettingsError where it has no task, and for an unknown dtype."""
         if self.task is None:
             raise SettingsError(
                 f"{self.spec.title} was loaded without a task; pass task= and label_map= to hub.Module "
                 f"(this module supports: {', '.join(self.spec.supports) or 'none'})"
             )
         limit = self.family.max_length(self.spec.config)
-        return Predictor(self.task, self.tokenizer, TorchEngine(self), max_length=limit)
+        return Predictor(self.task, self.tokenizer, TorchEngine(self, dtype=dtype), max_length=limit)
 
     def save(
         self, folder: str | Path, *, dtype: str = "float32", metrics: Mapping[str, Any] | None = None, card: str = ""
@@ -150,9 +158,11 @@ class TorchModule(nn.Module):
         """
         target = Path(folder)
         try:
-            _check_target(target)
+            check_target(target)
             with atomic_folder(target) as staged:
-                return self._write(staged, dtype, dict(metrics or {}), card)
+                spec = self._write(staged, dtype, dict(metrics or {}), card)
+                check_strangers(target, staged)
+                return spec
         except OSError as error:
             raise CheckpointError(
                 f"{target} could not be saved: {error.strerror or error}; nothing was changed"
@@ -211,7 +221,7 @@ def _asked(want: Sequence[str]) -> dict[str, bool]:
     return {argument: True for name, argument in _WANTED.items() if name in want}
 
 
-def _check_target(target: Path) -> None:
+def check_target(target: Path) -> None:
     """Raise CheckpointError where saving would replace something else than a module folder."""
     if not target.is_dir():
         if target.exists() or target.is_symlink():
@@ -226,36 +236,14 @@ def _check_target(target: Path) -> None:
         )
 
 
-class TorchEngine:
-    """Runs batches through a TorchModule on its device, in inference mode."""
-
-    def __init__(self, module: TorchModule) -> None:
-        self._module = module
-
-    def run(self, batch: Batch) -> Array:
-        """See `hub_core.infer.predictor.Engine.run`."""
-        module = self._module
-        inputs = {name: torch.from_numpy(array).to(module.device) for name, array in batch.inputs.items()}
-        with module.answering():
-            logits: torch.Tensor = module(inputs).logits
-        result: Array = logits.float().cpu().numpy()
-        return result
-
-    def constants(self) -> Mapping[str, Array]:
-        """See `hub_core.infer.predictor.Engine.constants`."""
-        arrays = self._module.family.constants(self._module.network)
-        return {name: np.asarray(array, dtype=np.float64) for name, array in arrays.items()}
-
-
-def pick_device(use_gpu: bool) -> torch.device:
-    """The device for PaddleHub's `use_gpu`. Raises DeviceError where a GPU is asked for and there is none."""
-    if not use_gpu:
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise DeviceError(
-            "a GPU is asked for (use_gpu=True), but torch finds no CUDA device here; without it the CPU computes"
+def check_strangers(target: Path, staged: Path) -> None:
+    """Raise CheckpointError where `target` holds files that neither its replacement has nor any module folder."""
+    replaced = {path.name for path in staged.iterdir()} | {PLUGIN_FILE, RECEIPT, CONFIG, WEIGHTS, *GRAPHS}
+    lost = sorted({path.name for path in target.iterdir()} - replaced) if target.is_dir() else []
+    if lost:
+        raise CheckpointError(
+            f"{target} holds {', '.join(lost[:5])}, which saving would remove; move them away, or name another folder"
         )
-    return torch.device("cuda", torch.cuda.current_device())
 
 
 def default_card(spec: ModuleSpec) -> str:

@@ -24,9 +24,10 @@ STOREYS = (
     "metrics data nn",
     "tasks",
     "datasets",
-    "infer",
+    "infer exported",
+    "torch_engine",
     "torch_module module scratch",
-    "train",
+    "train export",
     "cli",
 )
 STOREY = {name: level for level, names in enumerate(STOREYS) for name in names.split()}

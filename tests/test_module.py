@@ -287,6 +287,10 @@ def test_saving_destroys_nothing_else(tmp_path: Path, content: str | None) -> No
     (tmp_path / "empty").mkdir()
     tiny_module(tmp_path).save(tmp_path / "empty")
     tiny_module(tmp_path).save(tmp_path / "empty")
+    (tmp_path / "empty" / "notes.txt").write_text("mine")
+    with pytest.raises(CheckpointError, match=r"empty holds notes\.txt, which saving would remove"):
+        tiny_module(tmp_path).save(tmp_path / "empty")
+    assert (tmp_path / "empty" / "notes.txt").read_text() == "mine"
 
 
 def test_a_foreign_file_beside_a_manifest_is_read_itself(base: Path, checkpoint: Path) -> None:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import copy
 import threading
 import warnings
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+import torch
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiny import LABELS, tiny_module
+from tiny import CHARACTERS, LABELS, tiny_module
 
 from hub_core.errors import DataError, DeviceError, SettingsError
+from hub_core.examples import Batch, Example, TokenPrediction
+from hub_core.infer.predictor import Predictor
+from hub_core.torch_engine import chosen_dtype
 from hub_core.torch_module import TorchModule
 
 TEXTS = ["新华社北京5月7日电", "今天在中南海会见了美国前商务部长", "他", "GPU😀 ２０２６ a b", "国务院" * 30]
@@ -142,6 +148,21 @@ def test_parts_keep_their_own_mode(tagger: TorchModule) -> None:
         tagger.eval()
 
 
+def test_an_error_in_the_network_leaves_training_mode(tagger: TorchModule, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(**inputs: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(tagger.network, "forward", broken)
+    tagger.train()
+    try:
+        with pytest.raises(RuntimeError, match="out of memory"):
+            tagger.predict(TEXTS)
+        assert all(part.training for part in tagger.modules())
+        assert not torch.is_inference_mode_enabled()
+    finally:
+        tagger.eval()
+
+
 def test_outputs_that_a_network_does_not_give(tmp_path: Path) -> None:
     module = tiny_module(tmp_path)
     inputs = module.get_tokenizer()(["中国"], return_tensors="pt")
@@ -179,3 +200,107 @@ def test_predicting_in_the_middle_of_training_leaves_training_mode(tagger: Torch
         assert tagger.predict(TEXTS) == first
     finally:
         tagger.eval()
+
+
+def rows_of(lengths: Sequence[int]) -> list[str]:
+    return [(CHARACTERS * 3)[:length] for length in lengths]
+
+
+class Counting:
+    """An engine that notes the shape of every batch, over another one."""
+
+    def __init__(self, engine: Any, tokens_per_batch: int) -> None:
+        self._engine, self.tokens_per_batch = engine, tokens_per_batch
+        self.shapes: list[tuple[int, int]] = []
+
+    def run(self, batch: Batch) -> Any:
+        self.shapes.append(batch.inputs["input_ids"].shape)
+        return self._engine.run(batch)
+
+    def constants(self) -> Any:
+        return self._engine.constants()
+
+
+@given(lengths=st.lists(st.integers(1, 40), max_size=30), tokens=st.integers(1, 300))
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_batches_hold_so_many_tokens_and_answers_keep_their_order(
+    tmp_path: Path, lengths: list[int], tokens: int
+) -> None:
+    whole = tiny_module(tmp_path, task="token-cls").predictor()
+    engine = Counting(whole.engine, tokens)
+    predictor = Predictor(whole.task, whole.tokenizer, engine, max_length=64)
+    examples = [whole.task.example(text) for text in rows_of(lengths)]
+    done: list[int] = []
+    answers = list(predictor.predict(examples, progress=done.append))
+    assert [len(answer.labels) for answer in answers if isinstance(answer, TokenPrediction)] == lengths
+    assert sum(done) == len(lengths)
+    assert all(rows == 1 or rows * width <= tokens for rows, width in engine.shapes)
+    assert sum(rows for rows, _ in engine.shapes) == len(lengths)
+    asked = Counting(whole.engine, tokens)
+    again = Predictor(whole.task, whole.tokenizer, asked, max_length=64).predict(examples, batch_size=4)
+    assert [answer.labels for answer in again] == [answer.labels for answer in answers]  # type: ignore[union-attr]
+    assert all(rows <= 4 for rows, _ in asked.shapes)
+
+
+def test_a_stream_is_answered_window_by_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub_core.infer.predictor.WINDOW", 4)
+    predictor = tiny_module(tmp_path, task="token-cls").predictor()
+    threads: set[str] = set()
+    encode = predictor.task.encode
+
+    def noted(*arguments: Any) -> Any:
+        threads.add(threading.current_thread().name.partition("_")[0])
+        return encode(*arguments)
+
+    monkeypatch.setattr(predictor.task, "encode", noted)
+    pulled: list[int] = []
+
+    def endless() -> Iterator[Example]:
+        for number in count():
+            pulled.append(number)
+            yield predictor.task.example("新华社"[: 1 + number % 3])
+
+    answers = predictor.predict(endless())
+    found = [next(answers) for _ in range(10)]
+    answers.close()
+    assert [len(answer.labels) for answer in found if isinstance(answer, TokenPrediction)] == [1, 2, 3] * 3 + [1]
+    assert len(pulled) <= 16  # the windows of four that were answered, and the one after
+    assert threads == {"MainThread", "hub-encode"}
+
+
+def test_an_error_in_a_later_window_is_the_callers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub_core.infer.predictor.WINDOW", 2)
+    module = tiny_module(tmp_path, task="token-cls")
+    with pytest.raises(DataError, match=r"data\[4\]"):
+        module.predict(["新", "华", "社", "北", 7])
+
+
+def test_lower_precision_follows_the_weights(tmp_path: Path) -> None:
+    module = tiny_module(tmp_path, task="seq-cls", labels=("a", "b"))
+    exact = module.predict(["新华社北京"], dtype="float32")[0]
+    lower = module.predict(["新华社北京"], dtype="bfloat16")[0]
+    assert lower["probability"] == pytest.approx(exact["probability"], abs=0.02)
+    assert lower["probability"] != exact["probability"]
+    copy = module.lowered.network(module.network, torch.bfloat16)
+    assert module.lowered.network(module.network, torch.bfloat16) is copy
+    with torch.no_grad():
+        module.network.classifier.bias += torch.tensor([9.0, -9.0])
+    assert module.predict(["新华社北京"], dtype="bfloat16")[0]["label"] == "a"
+    assert module.network.classifier.weight.dtype == torch.float32
+
+
+def test_precisions_that_cannot_be_used_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tiny_module(tmp_path, task="seq-cls", labels=("a", "b"))
+    with pytest.raises(SettingsError, match="unknown dtype 'bf16'; .*known: auto, bfloat16, float16, float32"):
+        module.predict(["好"], dtype="bf16")
+    with pytest.raises(SettingsError, match="dtype='float16' is for GPUs"):
+        module.predict(["好"], dtype="float16")
+    cpu = torch.device("cpu")
+    for has, lowers, expected in [
+        (True, True, torch.bfloat16),
+        (True, False, torch.float32),
+        (False, True, torch.float32),
+    ]:
+        monkeypatch.setattr("hub_core.torch_engine.has_bfloat16", lambda device, has=has: has)
+        assert chosen_dtype("auto", cpu, lowers=lowers) is expected
+    assert tiny_module(tmp_path, family="bilstm").family.lowers is False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import multiprocessing
 import os
@@ -19,6 +20,7 @@ from training_program import labelled_rows, train, train_and_report, weights_has
 
 from hub_core.errors import CheckpointError, NonFiniteLossError, ResumeError
 from hub_core.examples import Batch
+from hub_core.torch_module import TorchModule
 from hub_core.train import state
 from hub_core.train.checkpoints import Checkpoints
 from hub_core.train.description import describe_module, describe_optimizer
@@ -222,6 +224,26 @@ def test_a_description_is_compared_in_depth(tmp_path: Path) -> None:
     assert "labels.0: 'B-PER' in the saved state, 'a' now" in said
     assert {"vocabulary", "type"} <= run["tokenizer"].keys()
     assert run["task"]["name"] == "token-cls"
+
+
+def test_task_options_and_the_vocabulary_are_part_of_a_run(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    module, other = tiny_module(tmp_path / "one"), tiny_module(tmp_path / "two")
+    assert describe_module(module) == describe_module(other)
+    assert module.task is not None
+    other.task = module.task.with_options(label_on="last")
+    assert _changed(module, other) == ["task"]
+    vocabulary = module.tokenizer.get_vocab()
+    other.task, other.tokenizer = module.task, copy.copy(module.tokenizer)
+    swapped = {**vocabulary, "中": vocabulary["国"], "国": vocabulary["中"]}
+    other.tokenizer.get_vocab = lambda: swapped  # type: ignore[method-assign]
+    assert _changed(module, other) == ["tokenizer"]
+
+
+def _changed(module: TorchModule, other: TorchModule) -> list[str]:
+    first, second = describe_module(module), describe_module(other)
+    return [key for key in first if first[key] != second[key]]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import logging
+import marshal
 import pickle
 import shutil
 import stat
@@ -19,6 +21,9 @@ from test_text_contract import ANY_TEXT, SAMPLES, steady
 from hub_core.errors import SettingsError
 from hub_core.text import segment
 from hub_core.text.segment import JiebaSegmenter
+
+#: jieba's copy of its dictionary, by the version whose dictionary it is.
+CACHE = f"jieba-{importlib.metadata.version('jieba')}.cache"
 
 
 @pytest.fixture
@@ -37,7 +42,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HUB_HOME", str(home))
         JiebaSegmenter().cut("北京")
-    return home / "cache" / "jieba" / "jieba.cache"
+    return home / "cache" / "jieba" / CACHE
 
 
 @pytest.fixture
@@ -46,7 +51,7 @@ def restarted(fresh: None, copy: Path, hub_home: Path) -> Path:
     folder = hub_home / "cache" / "jieba"
     folder.mkdir(parents=True, mode=0o700)
     shutil.copy2(copy, folder)
-    return folder / "jieba.cache"
+    return folder / CACHE
 
 
 @given(text=ANY_TEXT)
@@ -63,7 +68,7 @@ def test_words_join_to_the_text_and_are_jiebas(text: str) -> None:
 
 def test_the_dictionary_copy_is_private(copy: Path) -> None:
     assert stat.S_IMODE(copy.parent.stat().st_mode) == 0o700
-    assert [path.name for path in copy.parent.iterdir()] == ["jieba.cache"]
+    assert [path.name for path in copy.parent.iterdir()] == [CACHE]
 
 
 def test_the_dictionary_copy_is_read_and_not_written_again(restarted: Path) -> None:
@@ -73,14 +78,22 @@ def test_the_dictionary_copy_is_read_and_not_written_again(restarted: Path) -> N
     assert segment._cutter(()).tmp_dir == str(restarted.parent)
 
 
+@pytest.mark.parametrize("damage", [b"", b"not marshalled", marshal.dumps(("words", "total")), marshal.dumps(7)])
+def test_a_damaged_copy_is_made_anew(restarted: Path, damage: bytes) -> None:
+    whole = restarted.read_bytes()
+    restarted.write_bytes(damage)
+    assert JiebaSegmenter().cut("我来到北京清华大学") == ["我", "来到", "北京", "清华大学"]
+    assert marshal.loads(restarted.read_bytes()) == marshal.loads(whole)
+
+
 @pytest.mark.usefixtures("fresh")
 def test_a_copy_that_others_could_have_planted_is_not_read(hub_home: Path) -> None:
     folder = hub_home / "cache" / "jieba"
     folder.mkdir(parents=True)
     folder.chmod(0o777)
-    (folder / "jieba.cache").write_bytes(b"planted")
+    (folder / CACHE).write_bytes(b"planted")
     assert JiebaSegmenter().cut("来到北京") == ["来到", "北京"]
-    assert (folder / "jieba.cache").read_bytes() != b"planted"
+    assert (folder / CACHE).read_bytes() != b"planted"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 

@@ -14,7 +14,7 @@ from tiny import LABELS, tiny_module
 from training_program import Scaled, labelled_rows, weights_hash
 
 import hub_core as hub
-from hub_core.errors import CheckpointError, DataError, DeviceError, NonFiniteLossError, SettingsError
+from hub_core.errors import CheckpointError, DataError, DeviceError, NonFiniteLossError, ResumeError, SettingsError
 from hub_core.examples import Batch, Example, Features
 from hub_core.torch_module import TorchModule
 from hub_core.train.average import WeightAverage
@@ -147,6 +147,8 @@ def test_a_collate_function_of_ones_own(tmp_path: Path) -> None:
 
     train(tmp_path, module, epochs=1, collate_fn=collate)
     assert sum(sizes) == len(ROWS)
+    with pytest.raises(ResumeError, match="collate_fn: True in the saved state, False now"):
+        train(tmp_path, module, epochs=1)
 
 
 def test_an_average_of_the_weights(tmp_path: Path) -> None:
@@ -345,11 +347,17 @@ def test_learning_rates_are_the_callers_again_afterwards(tmp_path: Path) -> None
     assert [group["lr"] for group in trainer.optimizer.param_groups] == [5e-3, 5e-3]
 
 
-def test_a_scheduler_of_torchs_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("scheduler", "options", "now"),
+    [("LinearLR", {"start_factor": 0.5}, "0.0005"), ("StepLR", {"step_size": 2}, "0.001")],
+)
+def test_a_scheduler_of_torchs_is_refused(tmp_path: Path, scheduler: str, options: dict[str, Any], now: str) -> None:
+    """Also one that has not changed the rate yet."""
     module = tiny_module(tmp_path)
     optimizer = adamw(module, learning_rate=1e-3)
-    torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5)
-    with pytest.raises(SettingsError, match=r"group 0 is 0.0005, but 0.001 at first: .* TrainSettings\(schedule="):
+    getattr(torch.optim.lr_scheduler, scheduler)(optimizer, **options)
+    message = rf"group 0 is set by .*lr_scheduler \(0.001 at first, {now} now\), .* TrainSettings\(schedule="
+    with pytest.raises(SettingsError, match=message):
         train(tmp_path, module, optimizer=optimizer)
 
 

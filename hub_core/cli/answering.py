@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub_core.cli.command import command
-from hub_core.cli.loading import load_trained
+from hub_core.cli.loading import load_answering
 from hub_core.cli.options import PATH, Answering, answering_options, json_flag, rename_labels
 from hub_core.cli.output import print_groups, print_json, print_json_lines, print_record, print_table, progress_bar
 from hub_core.cli.splits import read_split
@@ -49,7 +49,7 @@ def run(
     if not given and input_path is None:
         raise click.UsageError("nothing to answer: give TEXTS, --input-text or --input-path")
     _check_texts(given)
-    predictor = load_trained(name, task=how.task, use_gpu=how.use_gpu).predictor()
+    predictor = load_answering(name, how).predictor(dtype=how.dtype)
     examples = [predictor.task.example(text, key=f"text {at}") for at, text in enumerate(given, start=1)]
     if input_path is not None:
         from hub_core.data.texts import read_texts
@@ -73,7 +73,7 @@ def predict(name: str, data: Path, output: Path | None, how: Answering) -> None:
     """Let a module answer every row of a file, as JSON lines in the file's order."""
     import json
 
-    predictor = load_trained(name, task=how.task, use_gpu=how.use_gpu).predictor()
+    predictor = load_answering(name, how).predictor(dtype=how.dtype)
     from hub_core.data.texts import read_texts
 
     rows = _answers(predictor, read_texts(data, task=predictor.task.name), how)
@@ -101,8 +101,8 @@ def predict(name: str, data: Path, output: Path | None, how: Answering) -> None:
 @json_flag
 def evaluate(name: str, data: Path, split: str, rename_labels: dict[str, str], how: Answering, as_json: bool) -> None:
     """Measure a module on labelled data, over the whole corpus."""
-    module = load_trained(name, task=how.task, use_gpu=how.use_gpu)
-    predictor = module.predictor()
+    module = load_answering(name, how)
+    predictor = module.predictor(dtype=how.dtype)
     task = predictor.task
     examples = list(read_split(data, task=task.name, split=split, labels=task.labels, renaming=rename_labels))
     metrics = task.metrics(examples, list(_predictions(predictor, examples, how)))

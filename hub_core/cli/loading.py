@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hub_core.cli.output import download_progress
-from hub_core.errors import LabelError, NotFoundError, SettingsError, unknown
+from hub_core.errors import DeviceError, LabelError, NotFoundError, SettingsError, unknown
 
 if TYPE_CHECKING:
+    from hub_core.cli.options import Answering
     from hub_core.spec import ModuleSpec
     from hub_core.torch_module import TorchModule
 
@@ -26,7 +27,17 @@ def named_folder(name: str) -> Path | None:
     return folder
 
 
-def load_trained(name: str, *, task: str | None, use_gpu: bool) -> TorchModule:
+def load_answering(name: str, how: Answering) -> TorchModule:
+    """A module that can answer, on the engine and the device that are wanted.
+
+    ``auto`` is the module's exported graph where it has one, else torch, and torch where a GPU is wanted. Raises as
+    `load_trained`, and SettingsError for an engine that the module has no graph for.
+    """
+    engine = "torch" if how.use_gpu and how.engine == "auto" else how.engine
+    return load_trained(name, task=how.task, use_gpu=how.use_gpu, engine=engine)
+
+
+def load_trained(name: str, *, task: str | None, use_gpu: bool = False, engine: str = "torch") -> TorchModule:
     """A module that can answer, on the device that is wanted; it is installed where it is not installed yet.
 
     Raises SettingsError, which says how to train one, for a module without a trained head (before anything is
@@ -35,10 +46,14 @@ def load_trained(name: str, *, task: str | None, use_gpu: bool) -> TorchModule:
     folder = named_folder(name)
     _check_trained(name, _spec_of(name, folder), task)
 
-    from hub_core.torch_module import pick_device
+    if not use_gpu:
+        return _load(name, folder, task=task, engine=engine)
+    from hub_core.torch_engine import pick_device
 
-    device = pick_device(use_gpu)
-    return _load(name, folder, task=task).to(device)
+    device = pick_device(use_gpu=True)  # before anything large is loaded
+    if engine != "torch":
+        raise DeviceError(f"engine {engine} computes on the CPU; --engine torch has GPUs")
+    return _load(name, folder, task=task, engine=engine).to(device)
 
 
 def load_base(name: str, *, task: str, labels: Sequence[str], new_head: bool) -> TorchModule:

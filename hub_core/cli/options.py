@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+#: What `hub_core.torch_engine.DTYPES` knows; stated here too, since that file needs torch.
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 #: A file or folder; whether it is there is found out by whoever reads it, who knows what it was to be.
 PATH = click.Path(path_type=Path)
 
@@ -42,8 +44,10 @@ class Answering:
 
     task: str | None
     max_seq_len: int | None
-    batch_size: int
+    batch_size: int | None
     use_gpu: bool
+    dtype: str
+    engine: str
 
 
 def answering_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -51,13 +55,36 @@ def answering_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def collected(
-        *args: Any, task: str | None, max_seq_len: int | None, batch_size: int, use_gpu: bool, **others: Any
+        *args: Any,
+        task: str | None,
+        max_seq_len: int | None,
+        batch_size: int | None,
+        use_gpu: bool,
+        dtype: str,
+        engine: str,
+        **others: Any,
     ) -> None:
-        function(*args, how=Answering(task, max_seq_len, batch_size, use_gpu), **others)
+        function(*args, how=Answering(task, max_seq_len, batch_size, use_gpu, dtype, engine), **others)
 
     for option in (
         use_gpu,
-        click.option("--batch-size", type=click.IntRange(min=1), default=32, help="Rows that are computed together."),
+        click.option(
+            "--engine",
+            type=click.Choice(("auto", "torch", "onnx", "openvino")),
+            default="auto",
+            help="What computes; auto: the module's exported graph where it has one, else torch.",
+        ),
+        click.option(
+            "--dtype",
+            type=click.Choice(DTYPES),
+            default="auto",
+            help="Precision of the network; auto: bfloat16 where the processor computes it natively.",
+        ),
+        click.option(
+            "--batch-size",
+            type=click.IntRange(min=1),
+            help="Rows that are computed together (default: as many as fill a batch of tokens).",
+        ),
         click.option(
             "--max-seq-len",
             type=click.IntRange(min=1),

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "Making modules": {
             "train": "hub_core.cli.training:train",
             "convert": "hub_core.cli.converting:convert",
+            "export": "hub_core.cli.exporting:export",
         },
         "This program": {
             "config": "hub_core.cli.system:config",

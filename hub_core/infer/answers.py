@@ -41,7 +41,7 @@ class Answers:
         return cls(chain(first, stream), paddlehub, split_char, return_prob)
 
     def collect(
-        self, predictor: Predictor, *, max_seq_len: int | None, batch_size: int, progress: Progress | None = None
+        self, predictor: Predictor, *, max_seq_len: int | None, batch_size: int | None, progress: Progress | None = None
     ) -> Any:
         """All answers, in order: dictionaries, or for PaddleHub's form labels (and probabilities where asked)."""
         examples = self._examples(predictor)

@@ -6,6 +6,7 @@ Nothing here knows torch. An engine is anything with `run`; several threads may 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Protocol
 
@@ -22,6 +23,9 @@ Progress = Callable[[int], None]
 
 class Engine(Protocol):
     """What computes logits: torch, or an exported graph."""
+
+    #: How many tokens, padding included, it computes together most quickly.
+    tokens_per_batch: int
 
     def run(self, batch: Batch) -> Array:
         """The float32 logits of a batch: ``(batch, labels)`` or ``(batch, length, labels)``."""
@@ -47,24 +51,28 @@ class Predictor:
         examples: Iterable[Example],
         *,
         max_seq_len: int | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         progress: Progress | None = None,
     ) -> Iterator[Prediction]:
-        """Answer every example, in order. `progress` is told how many more rows are done.
+        """Answer every example, in order, however long the stream is: `WINDOW` rows are in memory, twice.
 
-        Raises SettingsError for a `max_seq_len` beyond what the network takes, or a `batch_size` below 1.
+        `batch_size` rows are computed together; None: as many as make up the engine's `tokens_per_batch`.
+        `progress` is told how many more rows are done. Raises SettingsError for a `max_seq_len` beyond what the
+        network takes, or a `batch_size` below 1.
         """
         length = self.checked_length(max_seq_len)
-        batch_size = positive("batch_size", batch_size)
-        stream = iter(examples)
-        while rows := list(islice(stream, WINDOW)):
-            encoded = [self.task.encode(example, self.tokenizer, length) for example in rows]
-            yield from self.predict_encoded(rows, encoded, batch_size=batch_size)
-            if progress is not None:
-                progress(len(rows))
+        if batch_size is not None:
+            batch_size = positive("batch_size", batch_size)
+        for rows, encoded in self._encoded(iter(examples), length):
+            yield from self.predict_encoded(rows, encoded, batch_size=batch_size, progress=progress)
 
     def predict_encoded(
-        self, examples: Sequence[Example], encoded: Sequence[Sequence[Features]], *, batch_size: int
+        self,
+        examples: Sequence[Example],
+        encoded: Sequence[Sequence[Features]],
+        *,
+        batch_size: int | None = None,
+        progress: Progress | None = None,
     ) -> Iterator[Prediction]:
         """Answer rows that are encoded already: one list of windows per example."""
         logits = self._logits([window for windows in encoded for window in windows], batch_size)
@@ -73,6 +81,8 @@ class Predictor:
         for example, windows in zip(examples, encoded, strict=True):
             yield self.task.decode(example, windows, logits[position : position + len(windows)], constants)
             position += len(windows)
+            if progress is not None:
+                progress(1)
 
     def checked_length(self, max_seq_len: int | None) -> int:
         """The row length to use: what is asked, else what the task was trained with, else 128.
@@ -87,15 +97,40 @@ class Predictor:
             raise SettingsError(f"max_seq_len={max_seq_len} is more than this network takes; at most {self.max_length}")
         return max_seq_len
 
-    def _logits(self, features: Sequence[Features], batch_size: int) -> list[Array]:
+    def _encoded(self, stream: Iterator[Example], length: int) -> Iterator[tuple[list[Example], list[list[Features]]]]:
+        """The rows by `WINDOW`, encoded: each window in another thread while the one before it is computed."""
+        rows = list(islice(stream, WINDOW))
+        encoded = self._encode(rows, length)
+        if len(rows) < WINDOW:
+            yield rows, encoded
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="hub-encode") as encoder:
+            while rows:
+                following = list(islice(stream, WINDOW))  # here, since a stream may belong to the caller's thread
+                pending = encoder.submit(self._encode, following, length)
+                yield rows, encoded
+                rows, encoded = following, pending.result()
+
+    def _encode(self, rows: Sequence[Example], length: int) -> list[list[Features]]:
+        return [self.task.encode(example, self.tokenizer, length) for example in rows]
+
+    def _logits(self, features: Sequence[Features], batch_size: int | None) -> list[Array]:
         """Logits per features row in the given order; computed longest first, so that a batch has little padding."""
         results: list[Array | None] = [None] * len(features)
-        order = sorted(range(len(features)), key=lambda index: -features[index].length)
         padding = {"input_ids": self.tokenizer.pad_id}
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
+        for chosen in self._batches([row.length for row in features], batch_size):
             output = self.engine.run(self.task.collate([features[index] for index in chosen], padding))
             for row, index in enumerate(chosen):
                 whole = output[row]
                 results[index] = whole[: features[index].length] if whole.ndim == 2 else whole
         return [result for result in results if result is not None]
+
+    def _batches(self, lengths: Sequence[int], batch_size: int | None) -> Iterator[list[int]]:
+        """Indices of rows of like length, longest first."""
+        order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+        start = 0
+        while start < len(order):
+            longest = max(1, lengths[order[start]])
+            count = batch_size or max(1, self.engine.tokens_per_batch // longest)
+            yield order[start : start + count]
+            start += count

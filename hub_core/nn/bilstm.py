@@ -142,9 +142,16 @@ class BiLstmEmbedding(nn.Module):
         return embedded
 
     def bigram_ids(self, input_ids: Tensor) -> Tensor:
-        """The row of each position's bigram; before the first token stands id 0. int64 throughout: no overflow."""
+        """The row of each position's bigram: ``(before * BIGRAM_MULTIPLIER + id) % buckets``, id 0 before the first.
+
+        Multiplied digit by digit, which gives the same rows: an exported graph may be computed by a runtime whose
+        remainder of whole numbers goes through float32 (OpenVINO's), and is exact only while numbers are small.
+        """
         before = nn.functional.pad(input_ids, (1, 0))[:, :-1]
-        return (before * BIGRAM_MULTIPLIER + input_ids) % self.buckets
+        hashed = torch.zeros_like(before)
+        for digit in _digits(BIGRAM_MULTIPLIER % self.buckets):
+            hashed = (hashed * _BASE + before * digit) % self.buckets
+        return (hashed + input_ids) % self.buckets
 
     def _hide(self, vectors: Tensor) -> Tensor:
         """Zero the vectors of a share of the positions, in training mode only (tokens and bigrams independently)."""
@@ -152,6 +159,15 @@ class BiLstmEmbedding(nn.Module):
             return vectors
         kept = nn.functional.dropout(torch.ones_like(vectors[:, :, :1]), self.word_dropout)  # (batch, length, 1)
         return vectors * kept
+
+
+#: Products of a token's id and a digit to this base stay small.
+_BASE = 32
+
+
+def _digits(number: int) -> list[int]:
+    """The digits of a number to `_BASE`, the highest first."""
+    return [*_digits(number // _BASE), number % _BASE] if number else []
 
 
 class BiLstmLayer(nn.Module):

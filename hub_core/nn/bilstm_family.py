@@ -36,6 +36,7 @@ class BiLstmFamily:
 
     name: ClassVar[str] = "bilstm"
     supports: ClassVar[tuple[str, ...]] = ("seq-cls", "token-cls")
+    lowers: ClassVar[bool] = False
 
     def build(self, config: Mapping[str, Any], *, task: str | None, labels: Sequence[str]) -> BiLstmEncoder:
         """A network with random weights: for a task, or (None) without a head. Raises SettingsError."""

@@ -30,6 +30,8 @@ class Family(Protocol):
 
     name: str
     supports: tuple[str, ...]
+    #: Whether answering gains from a lower precision where the device has one.
+    lowers: bool
 
     def build(self, config: Mapping[str, Any], *, task: str | None, labels: Sequence[str]) -> nn.Module:
         """A randomly initialised network with the task's head (None: the bare encoder)."""
@@ -89,6 +91,7 @@ class TransformersFamily:
     """Any encoder that `transformers` builds from its ``model_type`` and a mapping of numbers."""
 
     supports: tuple[str, ...] = ("seq-cls", "token-cls")
+    lowers = True
     #: Held while a network is made: `no_init_weights` patches torch for the whole process.
     _building: ClassVar[threading.RLock] = threading.RLock()
 

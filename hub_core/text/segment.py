@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
+import marshal
 import os
 import shutil
 import stat
@@ -35,7 +37,7 @@ class Segmenter(Protocol):
 class JiebaSegmenter:
     """jieba's default mode (dictionary and hidden Markov model).
 
-    The dictionary is loaded at the first cut, once per process (about half a second; a second the very first time).
+    The dictionary is loaded at the first cut, once per process (a third of a second; a second the first time).
     jieba keeps a copy of it that it reads back with `marshal`, by default in the shared temporary folder, where
     anyone may plant one; here it lies in ``$HUB_HOME/cache/jieba``, which only the user can write. Thread-safe.
 
@@ -62,16 +64,40 @@ class JiebaSegmenter:
 @cache
 def _cutter(user_words: tuple[str, ...]) -> Any:
     """jieba's tokenizer with its dictionary in memory; the caller holds the lock."""
-    cutter = _import_jieba().Tokenizer()
+    jieba: Any = _import_jieba()
+    cutter = jieba.Tokenizer()
     if user_words:
         shared = _cutter(())
         cutter.FREQ, cutter.total, cutter.initialized = dict(shared.FREQ), shared.total, True
         cutter.load_userdict(user_words)
         return cutter
     with _quiet("jieba"), _cache_folder() as folder:
-        cutter.tmp_dir = str(folder)
-        cutter.initialize()
+        cutter.tmp_dir, cutter.cache_file = str(folder), f"jieba-{jieba.__version__}.cache"
+        kept = _read_kept(folder / cutter.cache_file)
+        if kept is None:
+            (folder / cutter.cache_file).unlink(missing_ok=True)
+            cutter.initialize()
+        else:
+            cutter.FREQ, cutter.total = kept
+            cutter.initialized = True
     return cutter
+
+
+def _read_kept(path: Path) -> tuple[dict[str, int], int] | None:
+    """jieba's copy of its dictionary, None where there is no usable one: then jieba makes it anew.
+
+    Read as a whole, which takes a third of the time that jieba takes, number by number from the file.
+    """
+    collecting = gc.isenabled()
+    gc.disable()  # half a million objects come, and none of them is garbage
+    try:
+        words, total = marshal.loads(path.read_bytes())
+    except (OSError, EOFError, ValueError, TypeError):
+        return None
+    finally:
+        if collecting:
+            gc.enable()
+    return (words, total) if isinstance(words, dict) and isinstance(total, int) else None
 
 
 def _import_jieba() -> ModuleType:

@@ -40,11 +40,11 @@ class LearningRates:
 
     def __init__(self, optimizer: torch.optim.Optimizer, settings: TrainSettings, total_steps: int) -> None:
         for number, group in enumerate(optimizer.param_groups):
-            rate, initial = float(group["lr"]), float(group.get("initial_lr", group["lr"]))
-            if rate != initial:
+            if "initial_lr" in group:  # what every scheduler leaves in a group, whether or not it changed the rate yet
                 raise SettingsError(
-                    f"the learning rate of the optimizer's group {number} is {rate:g}, but {initial:g} at first: a "
-                    "scheduler of torch.optim.lr_scheduler sets it, which the trainer would not call; "
+                    f"the learning rate of the optimizer's group {number} is set by a scheduler of "
+                    f"torch.optim.lr_scheduler ({group['initial_lr']:g} at first, {group['lr']:g} now), "
+                    "which the trainer would not call; "
                     "pass the optimizer without one and use TrainSettings(schedule=..., warmup_steps=...)"
                 )
         self._optimizer, self._settings, self._total = optimizer, settings, total_steps

@@ -16,7 +16,8 @@ from torch import nn
 from hub_core.errors import DataError, SettingsError, unknown
 from hub_core.examples import Example, Features
 from hub_core.infer.answers import warn_truncated
-from hub_core.torch_module import TorchModule, pick_device
+from hub_core.torch_engine import pick_device
+from hub_core.torch_module import TorchModule
 from hub_core.train.batches import Plan, encode_all
 from hub_core.train.checkpoints import Checkpoints
 from hub_core.train.description import describe_module, describe_optimizer, describe_settings, fingerprint
@@ -65,7 +66,7 @@ class Trainer:
         device = pick_device(use_gpu)
         self.model = model
         self.settings = settings or TrainSettings()
-        self.objective = objective or Supervised(model)
+        self.objective = Supervised(model) if objective is None else objective
         self.optimizer = self._checked_optimizer(optimizer)
         self.accelerator = accelerator_on(device)
         self.processes = Processes(self.accelerator)

@@ -1,0 +1,64 @@
+"""The command that turns a module into a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hub_core.cli.command import command
+from hub_core.cli.loading import load_trained
+from hub_core.cli.options import PATH, json_flag, rename_labels
+from hub_core.cli.output import print_record
+from hub_core.cli.splits import read_split
+
+
+@command(
+    "export",
+    examples=[
+        "hub export bilstm-ner-zh ./ner-onnx --format onnx",
+        "hub export ./ckpt/best_model ./ner-int8 --format onnx --int8 --data msra_ner --max-loss 0.005",
+    ],
+)
+@click.argument("name")
+@click.argument("out", type=PATH)
+@click.option(
+    "--format", type=click.Choice(("onnx", "openvino", "torch")), default="onnx", help="What will compute it."
+)
+@click.option("--task", help="Which of the module's tasks (default: the first it was trained for).")
+@click.option("--int8", is_flag=True, help="8-bit weights and activations (onnx); needs --data.")
+@click.option("--data", type=PATH, help="Labelled rows on which the graph is measured against the module.")
+@click.option("--split", default="dev", help="Which file of --data.")
+@click.option("--max-loss", type=click.FloatRange(min=0), default=0.01, help="How much of the score it may lose there.")
+@rename_labels
+@json_flag
+def export(name: str, out: Path, as_json: bool, **options: Any) -> None:
+    """Turn a trained module into a graph that answers without torch.
+
+    NAME is a module's name, hf:org/repo, or a folder with a '/'. OUT becomes a folder with the graph, the tokenizer,
+    the labels, and a report on how equal the graph is; `hub run OUT TEXT` and `hub predict` use it as any module.
+    """
+    from hub_core.export.module import export_module
+
+    module = load_trained(name, task=options["task"])
+    gate = None if options["data"] is None else _gate(module.predictor().task, options)
+    graph = export_module(module, out, format=options["format"], int8=options["int8"], gate=gate)
+    apart = graph.report["largest_difference"]
+    record = {"folder": str(out), "format": graph.format, "precision": graph.precision}
+    record["largest_difference"] = apart if as_json else f"{apart:.1e}"
+    print_record({**record, **graph.report.get("accuracy", {})}, as_json=as_json)
+
+
+def _gate(task: Any, options: Mapping[str, Any]) -> Any:
+    from hub_core.export.module import Gate
+
+    rows = read_split(
+        options["data"],
+        task=task.name,
+        split=options["split"],
+        labels=task.labels,
+        renaming=options["rename_labels"],
+    )
+    return Gate(list(rows), options["max_loss"])

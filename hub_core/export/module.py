@@ -1,0 +1,200 @@
+"""`hub export`: a trained module as a folder with a graph, its tokenizer and labels, and a report on the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hub_core.errors import ExportError, SettingsError, unknown
+from hub_core.examples import Array, Batch, Example
+from hub_core.export.conversion import halve, save_onnx, to_onnx, to_program
+from hub_core.infer.graphs import FORMATS, Graph, open_graph
+from hub_core.infer.predictor import Engine, Predictor
+from hub_core.paths import atomic_folder
+from hub_core.spec import GRAPH, MANIFEST
+from hub_core.torch_engine import TorchEngine
+from hub_core.torch_module import TorchModule, check_strangers, check_target, default_card
+
+_FILES = {"onnx": "graph.onnx", "openvino": "graph.xml", "torch": "graph.pt2"}
+#: The most that float32 logits of a graph may differ from torch's: rounding in another order moves them by 1e-5.
+_CLOSE = 1e-3
+#: Rows and lengths of the batches on which graph and network are compared.
+_SHAPES = ((1, 3), (3, 17), (2, 64), (1, 200))
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What an int8 graph has to pass: labelled rows, and how much of the task's main metric it may lose on them."""
+
+    examples: Sequence[Example]
+    max_loss: float = 0.01
+
+
+def export_module(
+    module: TorchModule, folder: str | Path, *, format: str = "onnx", int8: bool = False, gate: Gate | None = None
+) -> Graph:
+    """Write a module with a trained head as a folder that answers without its network's code.
+
+    `format` is ``onnx`` (for ONNX Runtime), ``openvino``, or ``torch`` (`torch.export`). With `int8` (onnx only)
+    weights and activations are 8-bit integers, which processors with VNNI multiply four at a time; a `gate` decides
+    whether the loss of accuracy is small enough. ``hub_core.Module(directory=folder)`` loads what comes out.
+
+    Raises SettingsError (no task, unknown format, int8 without a gate), ExportError (a network that cannot be traced,
+    a graph whose answers differ, an int8 graph that loses too much), CheckpointError (a folder that holds other
+    things, or cannot be written). In all these cases nothing is written.
+    """
+    _check(module, format, int8, gate)
+    target = Path(folder)
+    check_target(target)
+    module = module.to("cpu")
+    with atomic_folder(target) as staged:
+        graph = Graph(
+            format,
+            _FILES[format],
+            tuple(module.tokenizer.input_names),
+            "int8" if int8 else "float32",
+            module.predictor().max_length,
+            {name: array.tolist() for name, array in TorchEngine(module).constants().items()},
+        )
+        _write_graph(module, graph, staged)
+        engine = open_graph(graph, staged, dtype="float32")
+        report: dict[str, Any] = {"largest_difference": _difference(module, engine, exact=not int8)}
+        if gate is not None:
+            report["accuracy"] = _accuracy(module, engine, gate)
+        _write_rest(module, replace(graph, report=report), staged)
+        check_strangers(target, staged)
+    return replace(graph, report=report)
+
+
+def _check(module: TorchModule, format: str, int8: bool, gate: Gate | None) -> None:
+    module.predictor()  # raises where there is no task
+    if format not in FORMATS:
+        raise SettingsError(unknown("format", format, FORMATS, where="to export to"))
+    if int8 and format != "onnx":
+        raise SettingsError(f"int8 graphs are made for ONNX Runtime (format='onnx'), not for {format!r}")
+    if int8 and gate is None:
+        raise SettingsError(
+            "an int8 graph needs labelled rows to be measured on: --data FOLDER, or gate=Gate(examples)"
+        )
+    if gate is not None and not gate.examples:
+        raise SettingsError("the data to measure the graph on has no rows")
+
+
+def _write_graph(module: TorchModule, graph: Graph, folder: Path) -> None:
+    path = folder / graph.file
+    network = module.network
+    modes = [(part, part.training) for part in network.modules()]
+    network.eval()
+    try:
+        if graph.format == "torch":
+            torch.export.save(to_program(network, _sample(module), max_length=graph.max_length), str(path))
+            return
+        model = to_onnx(network, _sample(module), fused=graph.format == "onnx")
+        if graph.precision == "int8":
+            model = _quantized(model, _sample(module))
+        if graph.format == "onnx":
+            halve(model)
+            save_onnx(model, path)
+        else:
+            _save_openvino(model, path)
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def _quantized(model: Any, sample: Mapping[str, torch.Tensor]) -> Any:
+    """Weights to int8 by column; activations are quantised as they come, so nothing has to be calibrated."""
+    from transformers.exporters.configs import ExportFormat
+    from transformers.exporters.quantizers.quantizer_onnxruntime import OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
+
+    quantizer = OnnxRuntimeQuantizer(OnnxRuntimeDynamicConfig(per_channel=True))
+    return quantizer.quantize(model, dict(sample), ExportFormat.ONNX)
+
+
+def _save_openvino(model: Any, path: Path) -> None:
+    """Through ONNX: OpenVINO's own converter for torch tells its makers that it was used."""
+    import openvino
+
+    onnx_path = path.with_suffix(".onnx")
+    save_onnx(model, onnx_path)
+    openvino.save_model(openvino.Core().read_model(str(onnx_path)), str(path), compress_to_fp16=False)
+    for left in path.parent.glob(f"{onnx_path.name}*"):
+        left.unlink()
+
+
+def _sample(module: TorchModule) -> dict[str, torch.Tensor]:
+    """Two rows of unlike length: with rows all of one length a tracer would leave the mask out."""
+    return {name: torch.from_numpy(array) for name, array in _rows(module, 2, 7, np.random.default_rng(0)).items()}
+
+
+def _rows(module: TorchModule, rows: int, length: int, generator: np.random.Generator) -> dict[str, Array]:
+    """Random token ids as the module's tokenizer would give them, every second row shorter and padded."""
+    lengths = np.array([length if row % 2 == 0 else max(1, length - 2) for row in range(rows)])
+    mask = (np.arange(length) < lengths[:, None]).astype(np.int64)
+    ids = generator.integers(0, module.tokenizer.vocab_size, (rows, length))
+    arrays = {
+        "input_ids": np.where(mask, ids, module.tokenizer.pad_id),
+        "token_type_ids": np.zeros_like(ids),
+        "attention_mask": mask,
+    }
+    return {name: arrays[name] for name in module.tokenizer.input_names}
+
+
+def _difference(module: TorchModule, engine: Engine, *, exact: bool) -> float:
+    """The largest difference of logits between network and graph over several shapes, padding left out."""
+    reference, generator, largest = TorchEngine(module, dtype="float32"), np.random.default_rng(1), 0.0
+    limit = module.predictor().max_length
+    for rows, length in _SHAPES:
+        inputs = _rows(module, rows, length if limit is None else min(length, limit), generator)
+        batch = Batch({"main": inputs})
+        wanted, found = reference.run(batch), engine.run(batch)
+        apart = np.abs(wanted - found)
+        if apart.ndim == 3:
+            mask = inputs.get("attention_mask", np.ones_like(inputs["input_ids"]))
+            apart = apart[mask.astype(bool)]
+        largest = max(largest, float(apart.max()))
+    if exact and not largest <= _CLOSE:
+        raise ExportError(f"the graph of {module.spec.title} differs from the network by {largest:.2g} in its logits")
+    return largest
+
+
+def _accuracy(module: TorchModule, engine: Engine, gate: Gate) -> dict[str, Any]:
+    """The main metric of network and graph on the gate's rows. Raises ExportError where the graph loses too much."""
+    before, after = module.predictor(), _predictor(module, engine)
+    task, metric = before.task, before.task.main_metric
+    wanted, found = (task.metrics(gate.examples, list(p.predict(gate.examples)))[metric] for p in (before, after))
+    if not wanted - found <= gate.max_loss:
+        raise ExportError(
+            f"the int8 graph of {module.spec.title} was not written: on {len(gate.examples)} rows its {metric} is "
+            f"{found:.4f} where the network's is {wanted:.4f}, and it may lose {gate.max_loss:g} at most"
+        )
+    return {"metric": metric, "rows": len(gate.examples), "network": wanted, "graph": found, "max_loss": gate.max_loss}
+
+
+def _predictor(module: TorchModule, engine: Engine) -> Predictor:
+    whole = module.predictor()
+    return Predictor(whole.task, whole.tokenizer, engine, max_length=whole.max_length)
+
+
+def _write_rest(module: TorchModule, graph: Graph, folder: Path) -> None:
+    """What belongs to a module beside the graph: manifest, tokenizer, labels, card."""
+    task = module.predictor().task
+    spec = replace(
+        module.spec, tokenizer=module.tokenizer.save(folder), heads=(task.head_spec(),), files=(), loads_in={}
+    )
+    (folder / GRAPH).write_text(graph.dumps(), encoding="utf-8")
+    (folder / MANIFEST).write_text(spec.dumps(), encoding="utf-8")
+    lines = [f"- graph: {graph.format}, {graph.precision}", *(f"- {line}" for line in _told(graph.report))]
+    (folder / "README.md").write_text(default_card(spec) + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _told(report: Mapping[str, Any]) -> Iterator[str]:
+    yield f"largest difference of logits from torch: {report['largest_difference']:.2g}"
+    if "accuracy" in report:
+        found = report["accuracy"]
+        yield f"{found['metric']} on {found['rows']} rows: {found['graph']:.4f} (torch: {found['network']:.4f})"

@@ -1,0 +1,111 @@
+"""How torch computes answers: on which device, in which precision, how many tokens together."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from hub_core.errors import DeviceError, SettingsError, unknown
+from hub_core.examples import Array, Batch
+
+if TYPE_CHECKING:
+    from hub_core.torch_module import TorchModule
+
+#: The names of precisions; ``auto`` is bfloat16 where the device computes it natively, else float32.
+DTYPES: Mapping[str, torch.dtype | None] = {
+    "auto": None,
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+#: Tokens per batch by kind of device, measured (docs/performance.md): on a CPU what a layer needs stays in its cache,
+#: on a GPU a batch must be large to keep it busy.
+_TOKENS = {"cpu": 1024, "cuda": 65536}
+
+
+class TorchEngine:
+    """Runs batches through a module on its device, in inference mode; see `hub_core.infer.predictor.Engine`."""
+
+    def __init__(self, module: TorchModule, *, dtype: str = "auto") -> None:
+        self._module = module
+        self._dtype = chosen_dtype(dtype, module.device, lowers=module.family.lowers)
+        self.tokens_per_batch = _TOKENS.get(module.device.type, 4096)
+
+    def run(self, batch: Batch) -> Array:
+        """The float32 logits of a batch."""
+        module = self._module
+        inputs = {name: torch.from_numpy(array).to(module.device) for name, array in batch.inputs.items()}
+        with module.answering():
+            if self._dtype is torch.float32:
+                logits: torch.Tensor = module(inputs).logits
+            else:
+                logits = module.lowered.network(module.network, self._dtype)(**inputs).logits
+        result: Array = logits.float().cpu().numpy()
+        return result
+
+    def constants(self) -> Mapping[str, Array]:
+        """Arrays that decoding needs beside the logits, in float64."""
+        arrays = self._module.family.constants(self._module.network)
+        return {name: np.asarray(array, dtype=np.float64) for name, array in arrays.items()}
+
+
+class Lowered:
+    """Keeps a copy of a network in a lower precision for as long as the network's weights stay what they are.
+
+    A change is seen by torch's version counters, which writes through ``parameter.data`` pass by.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._state: object = None
+        self._copy: nn.Module | None = None
+
+    def network(self, network: nn.Module, dtype: torch.dtype) -> nn.Module:
+        """The network's copy in `dtype`, in evaluation mode."""
+        tensors = [*network.parameters(), *network.buffers()]
+        state = (dtype, tuple((tensor.data_ptr(), tensor._version) for tensor in tensors))
+        with self._lock:
+            if self._copy is None or self._state != state:
+                with torch.inference_mode(False), torch.no_grad():
+                    self._copy = copy.deepcopy(network).to(dtype).eval().requires_grad_(requires_grad=False)
+                self._state = state
+            return self._copy
+
+
+def chosen_dtype(name: str, device: torch.device, *, lowers: bool) -> torch.dtype:
+    """The precision to compute in. `lowers`: whether the network gains from a lower one (then ``auto`` takes it).
+
+    Raises SettingsError for an unknown name, and for float16 on a CPU, which computes it slowly.
+    """
+    if name not in DTYPES:
+        raise SettingsError(unknown("dtype", name, DTYPES))
+    if name == "float16" and device.type == "cpu":
+        raise SettingsError("dtype='float16' is for GPUs; a CPU computes in bfloat16 (where it has it) or float32")
+    if name == "auto":
+        return torch.bfloat16 if lowers and has_bfloat16(device) else torch.float32
+    return DTYPES[name] or torch.float32
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 numbers by itself (AVX-512 BF16, AMX; NVIDIA since Ampere)."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def pick_device(use_gpu: bool) -> torch.device:
+    """The device for PaddleHub's `use_gpu`. Raises DeviceError where a GPU is asked for and there is none."""
+    if not use_gpu:
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise DeviceError(
+            "a GPU is asked for (use_gpu=True), but torch finds no CUDA device here; without it the CPU computes"
+        )
+    return torch.device("cuda", torch.cuda.current_device())
