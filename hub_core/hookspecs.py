@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from hub_core.spec import ModuleSpec
+if TYPE_CHECKING:
+    from hub_core.spec import ModuleSpec
 
 PROJECT = "hub_core"
 hookspec = pluggy.HookspecMarker(PROJECT)

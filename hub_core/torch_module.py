@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class TorchModule(nn.Module):
         self.lowered = Lowered()
         self._lock = threading.Lock()
         self._answering = 0
-        self._modes: list[tuple[nn.Module, bool]] = []
+        self._were_training: list[nn.Module] = []
         self.training = network.training
 
     @property
@@ -74,6 +75,11 @@ class TorchModule(nn.Module):
     def label_map(self) -> dict[int, str]:
         """The labels as PaddleHub's ``{0: label, ...}``."""
         return dict(enumerate(self.labels))
+
+    @cached_property
+    def max_length(self) -> int | None:
+        """The most tokens of a row that the network takes, None without a limit."""
+        return self.family.max_length(self.spec.config)
 
     def get_tokenizer(self) -> Tokenizer:
         """The module's tokenizer: a light object, called as `transformers`' are; ``.to_transformers()`` makes one."""
@@ -144,8 +150,7 @@ class TorchModule(nn.Module):
                 f"{self.spec.title} was loaded without a task; pass task= and label_map= to hub.Module "
                 f"(this module supports: {', '.join(self.spec.supports) or 'none'})"
             )
-        limit = self.family.max_length(self.spec.config)
-        return Predictor(self.task, self.tokenizer, TorchEngine(self, dtype=dtype), max_length=limit)
+        return Predictor(self.task, self.tokenizer, TorchEngine(self, dtype=dtype), max_length=self.max_length)
 
     def save(
         self, folder: str | Path, *, dtype: str = "float32", metrics: Mapping[str, Any] | None = None, card: str = ""
@@ -189,8 +194,9 @@ class TorchModule(nn.Module):
         """Evaluation and inference mode for the block; the last thread to leave restores the mode of every part."""
         with self._lock:
             if self._answering == 0:
-                self._modes = [(part, part.training) for part in self.modules()]
-                self.eval()
+                self._were_training = [part for part in self.modules() if part.training]
+                if self._were_training:
+                    self.eval()
             self._answering += 1
         try:
             with torch.inference_mode():
@@ -199,9 +205,9 @@ class TorchModule(nn.Module):
             with self._lock:
                 self._answering -= 1
                 if self._answering == 0:
-                    for part, training in self._modes:
-                        part.training = training
-                    self._modes = []
+                    for part in self._were_training:
+                        part.training = True
+                    self._were_training = []
 
     def __deepcopy__(self, memo: dict[int, Any]) -> TorchModule:
         """A copy with weights of its own; locks cannot be copied, so it gets a new one."""

@@ -47,7 +47,7 @@ def to_program(
     wrapped = LogitsOnly(network, tuple(sample)).eval()
     free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=max_length)}
     shapes = {"arrays": (free,) * len(sample)}
-    with _tracing(network), _loops_over_time():
+    with tracing(network), _loops_over_time():
         return torch.export.export(wrapped, tuple(sample.values()), dynamic_shapes=shapes)
 
 
@@ -59,7 +59,7 @@ def to_onnx(network: nn.Module, sample: Mapping[str, torch.Tensor], *, fused: bo
     """
     from transformers import PreTrainedModel
 
-    with _tracing(network):
+    with tracing(network):
         model = _pretrained(network, sample, fused) if isinstance(network, PreTrainedModel) else _own(network, sample)
     _name_axes(model, tuple(sample))
     return model
@@ -157,7 +157,7 @@ def _loops_over_time() -> Iterator[None]:
 
 
 @contextmanager
-def _tracing(network: nn.Module) -> Iterator[None]:
+def tracing(network: nn.Module) -> Iterator[None]:
     """Keep the tracers' progress and their advice to their own authors out of the user's terminal; name failures."""
     loggers = [logging.getLogger(name) for name in ("torch", "transformers", "onnxscript", "root")]
     levels = [logger.level for logger in loggers]

@@ -12,7 +12,7 @@ import torch
 
 from hub_core.errors import ExportError, SettingsError, unknown
 from hub_core.examples import Array, Batch, Example
-from hub_core.export.conversion import halve, save_onnx, to_onnx, to_program
+from hub_core.export.conversion import halve, save_onnx, to_onnx, to_program, tracing
 from hub_core.infer.graphs import FORMATS, Graph, open_graph
 from hub_core.infer.predictor import Engine, Predictor
 from hub_core.paths import atomic_folder
@@ -58,7 +58,7 @@ def export_module(
             _FILES[format],
             tuple(module.tokenizer.input_names),
             "int8" if int8 else "float32",
-            module.predictor().max_length,
+            module.max_length,
             {name: array.tolist() for name, array in TorchEngine(module).constants().items()},
         )
         _write_graph(module, graph, staged)
@@ -96,7 +96,7 @@ def _write_graph(module: TorchModule, graph: Graph, folder: Path) -> None:
             return
         model = to_onnx(network, _sample(module), fused=graph.format == "onnx")
         if graph.precision == "int8":
-            model = _quantized(model, _sample(module))
+            model = _quantized(module, model)
         if graph.format == "onnx":
             halve(model)
             save_onnx(model, path)
@@ -107,13 +107,14 @@ def _write_graph(module: TorchModule, graph: Graph, folder: Path) -> None:
             part.training = training
 
 
-def _quantized(model: Any, sample: Mapping[str, torch.Tensor]) -> Any:
+def _quantized(module: TorchModule, model: Any) -> Any:
     """Weights to int8 by column; activations are quantised as they come, so nothing has to be calibrated."""
     from transformers.exporters.configs import ExportFormat
     from transformers.exporters.quantizers.quantizer_onnxruntime import OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
 
     quantizer = OnnxRuntimeQuantizer(OnnxRuntimeDynamicConfig(per_channel=True))
-    return quantizer.quantize(model, dict(sample), ExportFormat.ONNX)
+    with tracing(module.network):
+        return quantizer.quantize(model, _sample(module), ExportFormat.ONNX)
 
 
 def _save_openvino(model: Any, path: Path) -> None:
@@ -148,7 +149,7 @@ def _rows(module: TorchModule, rows: int, length: int, generator: np.random.Gene
 def _difference(module: TorchModule, engine: Engine, *, exact: bool) -> float:
     """The largest difference of logits between network and graph over several shapes, padding left out."""
     reference, generator, largest = TorchEngine(module, dtype="float32"), np.random.default_rng(1), 0.0
-    limit = module.predictor().max_length
+    limit = module.max_length
     for rows, length in _SHAPES:
         inputs = _rows(module, rows, length if limit is None else min(length, limit), generator)
         batch = Batch({"main": inputs})
