@@ -147,7 +147,7 @@ def test_which_engine_computes(exported: Any, tmp_path: Path, monkeypatch: pytes
         hub.Module(directory=folder, task="token-cls", label_map=["O"], new_head=True)
     with pytest.raises(DeviceError, match="is for the CPU"):
         hub.Module(directory=folder).predict(["好"], use_gpu=True)
-    with pytest.raises(SettingsError, match="computes in the precision it was made in"):
+    with pytest.raises(SettingsError, match="has the precision it was made in; engine torch has others"):
         hub.Module(directory=folder).predict(["好"], dtype="bfloat16")
     monkeypatch.setattr(graphs, "can_run", lambda graph: False)
     with pytest.raises(SettingsError, match="an exported onnx graph needs onnxruntime; `pip install"):

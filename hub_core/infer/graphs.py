@@ -172,4 +172,6 @@ _PACKAGES: Mapping[str, tuple[str, str]] = {
 
 def _refuse_dtype(dtype: str, format: str) -> None:
     if dtype not in ("auto", "float32"):
-        raise SettingsError(f"dtype={dtype!r}: an exported {format} graph computes in the precision it was made in")
+        raise SettingsError(
+            f"dtype={dtype!r}: an exported {format} graph has the precision it was made in; engine torch has others"
+        )
