@@ -9,14 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from benchmarks.measure import Contender, best_seconds
-from benchmarks.predict import make_module, make_texts, pipeline_of
 
 import hub_core as hub
+from benchmarks.measure import Contender, best_seconds
+from benchmarks.predict import make_module, make_texts, pipeline_of
 from hub_core.export.module import export_module
 
 #: How many times as fast as `transformers.pipeline(batch_size=32)`, measured on 2026-11-21 on one thread.
-MEASURED = {"torch": 1.85, "onnx": 2.6}
+MEASURED = {"torch": 1.8, "onnx": 1.7}
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -103,6 +104,7 @@ class OnnxEngine(_GraphEngine):
         _refuse_dtype(dtype, "onnx")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # its warnings are about shapes that it does not know beforehand
+        options.intra_op_num_threads = _threads()
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def run(self, batch: Batch) -> Array:
@@ -123,8 +125,8 @@ class OpenVinoEngine(_GraphEngine):
         hints["bfloat16"] = {"INFERENCE_PRECISION_HINT": "bf16"}
         if dtype not in hints:
             raise SettingsError(unknown("dtype", dtype, hints, where="of an openvino graph"))
-        core = openvino.Core()
-        self._model = core.compile_model(str(path), "CPU", {"PERFORMANCE_HINT": "LATENCY", **hints[dtype]})
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": _threads(), **hints[dtype]}
+        self._model = openvino.Core().compile_model(str(path), "CPU", settings)
 
     def run(self, batch: Batch) -> Array:
         """The float32 logits of a batch."""
@@ -168,6 +170,12 @@ _PACKAGES: Mapping[str, tuple[str, str]] = {
     "openvino": ("openvino", "`pip install 'hub_core[openvino]'` brings it"),
     "torch": ("torch", "`pip install torch` brings it"),
 }
+
+
+def _threads() -> int:
+    """How many threads compute: what ``OMP_NUM_THREADS`` says, as torch reads it; 0: what the runtime thinks best."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdecimal() else 0
 
 
 def _refuse_dtype(dtype: str, format: str) -> None:
