@@ -218,6 +218,22 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
         export_module(module, tmp_path / "mine")
 
 
+def test_a_missing_package_and_a_full_disk_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tiny_module(tmp_path, family="bilstm")
+    with monkeypatch.context() as patch:
+        patch.setattr(exporting, "find_spec", lambda name: None)
+        with pytest.raises(SettingsError, match=r"needs onnx; `pip install 'hub_core\[export\]'` brings it"):
+            export_module(module, tmp_path / "out")
+
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(exporting, "save_onnx", full)
+    with pytest.raises(CheckpointError, match="out could not be written: No space left on device"):
+        export_module(module, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_graph_can_be_installed(exported: Any, tmp_path: Path) -> None:
     _, folder = exported("bilstm", "token-cls", "onnx")
     item = install(folder)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from hub_core.errors import ExportError, SettingsError, unknown
+from hub_core.errors import CheckpointError, ExportError, SettingsError, unknown
 from hub_core.examples import Array, Batch, Example
 from hub_core.export.conversion import halve, save_onnx, to_onnx, to_program, tracing
 from hub_core.infer.graphs import FORMATS, Graph, open_graph
@@ -21,6 +22,8 @@ from hub_core.torch_engine import TorchEngine
 from hub_core.torch_module import TorchModule, check_strangers, check_target, default_card
 
 _FILES = {"onnx": "graph.onnx", "openvino": "graph.xml", "torch": "graph.pt2"}
+#: The packages that make a graph, beyond those that the hub stands on.
+_NEEDS = {"onnx": ("onnx", "onnxscript"), "openvino": ("onnx", "onnxscript", "openvino"), "torch": ()}
 #: The most that float32 logits of a graph may differ from torch's: rounding in another order moves them by 1e-5.
 _CLOSE = 1e-3
 #: Rows and lengths of the batches on which graph and network are compared.
@@ -51,24 +54,37 @@ def export_module(
     _check(module, format, int8, gate)
     target = Path(folder)
     check_target(target)
-    module = module.to("cpu")
-    with atomic_folder(target) as staged:
-        graph = Graph(
-            format,
-            _FILES[format],
-            tuple(module.tokenizer.input_names),
-            "int8" if int8 else "float32",
-            module.max_length,
-            {name: array.tolist() for name, array in TorchEngine(module).constants().items()},
-        )
-        _write_graph(module, graph, staged)
-        engine = open_graph(graph, staged, dtype="float32")
-        report: dict[str, Any] = {"largest_difference": _difference(module, engine, exact=not int8)}
-        if gate is not None:
-            report["accuracy"] = _accuracy(module, engine, gate)
-        _write_rest(module, replace(graph, report=report), staged)
-        check_strangers(target, staged)
-    return replace(graph, report=report)
+    graph = Graph(
+        format,
+        _FILES[format],
+        tuple(module.tokenizer.input_names),
+        "int8" if int8 else "float32",
+        module.max_length,
+        {name: array.tolist() for name, array in TorchEngine(module).constants().items()},
+    )
+    device = module.device
+    module.to("cpu")
+    try:
+        with atomic_folder(target) as staged:
+            graph = _written(module, graph, gate, staged)
+            check_strangers(target, staged)
+    except OSError as error:
+        raise CheckpointError(f"{target} could not be written: {error.strerror or error}") from error
+    finally:
+        module.to(device)
+    return graph
+
+
+def _written(module: TorchModule, graph: Graph, gate: Gate | None, folder: Path) -> Graph:
+    """Write and measure a graph; with its report. Raises ExportError where it is not equal enough."""
+    _write_graph(module, graph, folder)
+    engine = open_graph(graph, folder, dtype="float32")
+    report: dict[str, Any] = {"largest_difference": _difference(module, engine, exact=graph.precision == "float32")}
+    if gate is not None:
+        report["accuracy"] = _accuracy(module, engine, gate, graph.precision)
+    graph = replace(graph, report=report)
+    _write_rest(module, graph, folder)
+    return graph
 
 
 def _check(module: TorchModule, format: str, int8: bool, gate: Gate | None) -> None:
@@ -83,6 +99,10 @@ def _check(module: TorchModule, format: str, int8: bool, gate: Gate | None) -> N
         )
     if gate is not None and not gate.examples:
         raise SettingsError("the data to measure the graph on has no rows")
+    for package in _NEEDS[format]:
+        if find_spec(package) is None:
+            extra = "openvino" if package == "openvino" else "export"
+            raise SettingsError(f"exporting to {format} needs {package}; `pip install 'hub_core[{extra}]'` brings it")
 
 
 def _write_graph(module: TorchModule, graph: Graph, folder: Path) -> None:
@@ -164,15 +184,15 @@ def _difference(module: TorchModule, engine: Engine, *, exact: bool) -> float:
     return largest
 
 
-def _accuracy(module: TorchModule, engine: Engine, gate: Gate) -> dict[str, Any]:
+def _accuracy(module: TorchModule, engine: Engine, gate: Gate, precision: str) -> dict[str, Any]:
     """The main metric of network and graph on the gate's rows. Raises ExportError where the graph loses too much."""
     before, after = module.predictor(), _predictor(module, engine)
     task, metric = before.task, before.task.main_metric
     wanted, found = (task.metrics(gate.examples, list(p.predict(gate.examples)))[metric] for p in (before, after))
     if not wanted - found <= gate.max_loss:
         raise ExportError(
-            f"the int8 graph of {module.spec.title} was not written: on {len(gate.examples)} rows its {metric} is "
-            f"{found:.4f} where the network's is {wanted:.4f}, and it may lose {gate.max_loss:g} at most"
+            f"the {precision} graph of {module.spec.title} was not written: on {len(gate.examples)} rows its {metric} "
+            f"is {found:.4f} where the network's is {wanted:.4f}, and it may lose {gate.max_loss:g} at most"
         )
     return {"metric": metric, "rows": len(gate.examples), "network": wanted, "graph": found, "max_loss": gate.max_loss}
 
