@@ -610,3 +610,13 @@ def test_labels_that_have_their_new_names_already(tmp_path: Path) -> None:
     rows = folder_dataset(tmp_path, task="seq-cls", mode="dev", label_list=trained, rename_labels=rename)
     assert rows.label_list == trained
     assert [row.label for row in rows] == ["positive", "negative"]
+
+
+def test_numpys_strings_are_strings() -> None:
+    import numpy as np
+
+    labels = list(np.array(["B-PER", "I-PER", "O"]))
+    assert type(labels[0]) is not str
+    (row,) = Dataset.from_rows([("李岚清", labels)], task="token-cls")
+    assert row.label == ("B-PER", "I-PER", "O")
+    assert {type(label) for label in row.label} == {str}

@@ -169,10 +169,12 @@ def _strings(value: Any, column: str) -> tuple[str, ...]:
     """A list of strings, or the characters of one."""
     if not isinstance(value, str | list | tuple):
         raise _BadRowError((0, f"{column} must be a list of strings, not {shortened(repr(value))}"))
-    if not set(map(type, value)) <= {str}:
-        at, item = next((at, item) for at, item in enumerate(value) if type(item) is not str)
-        raise _BadRowError((at, f"{column} must be strings, not {shortened(repr(item))} (number {at + 1})"))
-    return tuple(value)
+    if set(map(type, value)) <= {str}:
+        return tuple(value)
+    for at, item in enumerate(value):
+        if not isinstance(item, str):
+            raise _BadRowError((at, f"{column} must be strings, not {shortened(repr(item))} (number {at + 1})"))
+    return tuple(map(str, value))  # numpy's strings are strings too
 
 
 def _unequal(units: Sequence[str], labels: Sequence[str], split_char: str) -> str:
