@@ -20,7 +20,7 @@ from hub_core.examples import Example
 def stream(module: hub.TorchModule, count: int) -> Iterator[Example]:
     """Texts of 4 to 20 characters, made as they are asked for."""
     generator = np.random.default_rng(0)
-    task = module.predictor().task
+    task = module.known_task()
     for _ in range(count):
         yield task.example("".join(generator.choice(CHARACTERS, generator.integers(4, 21))))
 

@@ -60,7 +60,7 @@ def make_texts(count: int, seed: int = 0) -> list[str]:
 def pipeline_of(module: TorchModule) -> Any:
     """`transformers`' own way, on the same network."""
     module.network.config.id2label = dict(enumerate(module.labels))
-    kind = TextClassificationPipeline if module.predictor().task.name == "seq-cls" else TokenClassificationPipeline
+    kind = TextClassificationPipeline if module.known_task().name == "seq-cls" else TokenClassificationPipeline
     return kind(model=module.network, tokenizer=module.tokenizer.to_transformers(), device="cpu")
 
 
@@ -93,7 +93,7 @@ def contenders(module: TorchModule, texts: list[str], folder: Path, *, int8: boo
         graph = hub.Module(directory=folder / format)
         yield Contender(f"hub, {format}", lambda graph=graph: graph.predict(texts))
     if int8:
-        task = module.predictor().task.name
+        task = module.known_task().name
         answers = module.predict(texts[:64], dtype="float32")
         labels = [row["label"] if task == "seq-cls" else row["labels"] for row in answers]
         rows = hub.datasets.Dataset.from_rows(

@@ -47,7 +47,7 @@ def make_rows(count: int) -> Dataset:
 
 def encoded(module: TorchModule, rows: Dataset) -> list[dict[str, list[int]]]:
     """The same features as plain lists, for those who bring their own collation."""
-    task = module.predictor().task
+    task = module.known_task()
     features = [task.encode(row, module.tokenizer, 128)[0] for row in rows]
     return [
         {**{name: array.tolist() for name, array in f.inputs.items()}, "labels": f.target.tolist()} for f in features

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,8 +18,8 @@ from torch import nn
 from hub_core.errors import CheckpointError, SettingsError, unknown
 from hub_core.examples import Batch
 from hub_core.hf_layout import CONFIG
-from hub_core.infer.answers import Answers
-from hub_core.infer.predictor import Predictor, Progress
+from hub_core.infer.answers import Answering
+from hub_core.infer.predictor import Predictor
 from hub_core.nn.families import Family
 from hub_core.paths import atomic_folder
 from hub_core.plugins import PLUGIN_FILE
@@ -43,7 +43,7 @@ class Outputs:
     pooled: torch.Tensor | None = None
 
 
-class TorchModule(nn.Module):
+class TorchModule(Answering, nn.Module):
     """A hub module on torch. Made by `hub_core.Module`; trains under any torch loop, and under `hub_core.Trainer`."""
 
     def __init__(
@@ -66,24 +66,10 @@ class TorchModule(nn.Module):
         """Where the weights are."""
         return next(self.network.parameters()).device
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The labels in target order; empty without a task."""
-        return self.task.labels if self.task else ()
-
-    @property
-    def label_map(self) -> dict[int, str]:
-        """The labels as PaddleHub's ``{0: label, ...}``."""
-        return dict(enumerate(self.labels))
-
     @cached_property
     def max_length(self) -> int | None:
         """The most tokens of a row that the network takes, None without a limit."""
         return self.family.max_length(self.spec.config)
-
-    def get_tokenizer(self) -> Tokenizer:
-        """The module's tokenizer: a light object, called as `transformers`' are; ``.to_transformers()`` makes one."""
-        return self.tokenizer
 
     def forward(self, batch: Batch | Mapping[str, torch.Tensor], want: Sequence[str] = ()) -> Outputs:
         """Run the network on a batch (or on its inputs, each ``(batch, length)``).
@@ -107,50 +93,14 @@ class TorchModule(nn.Module):
             pooled=getattr(result, "pooler_output", None),
         )
 
-    def predict(
-        self,
-        data: Iterable[Any],
-        max_seq_len: int | None = None,
-        split_char: str = "\002",
-        batch_size: int | None = None,
-        use_gpu: bool | None = None,
-        return_prob: bool = False,
-        *,
-        dtype: str = "auto",
-        progress: Progress | None = None,
-    ) -> Any:
-        """Answer texts, in order; the caller's data is not changed.
-
-        Two forms, told apart by the rows. **Plain**: strings (or tuples: a pair of texts for seq-cls, units for
-        token-cls) in, dictionaries out: ``{"label", "probability", "truncated"}`` or ``{"labels", "entities"}``,
-        an entity having ``text, label, start, end, score``. **PaddleHub's**: rows are lists of strings (token-cls: one
-        string joined by `split_char`), answers are bare labels: one per row, or for token-cls a list with one per
-        unit and an ``O`` before and after; with `return_prob` a pair ``(answers, probabilities)``.
-
-        `max_seq_len` counts tokens with special ones (default: what the head was trained with, else 128). Longer
-        rows are read in overlapping windows (token-cls), or cut, with one warning per call (seq-cls).
-        `batch_size` rows are computed together, None: as many as are quickest. `use_gpu` moves the module; None leaves
-        it where it is. `dtype` is the network's precision: ``float32``, ``bfloat16``, ``float16`` (GPUs), or ``auto``:
-        bfloat16 where the device has it, in which a label may depend on what it is computed with (about one in two
-        thousand); in float32 it never does.
-
-        Raises DeviceError for a GPU that is not there, SettingsError without a task or for unusable numbers, DataError
-        naming ``data[i]`` for unusable rows.
-        """
-        if use_gpu is not None:
-            self.to(pick_device(use_gpu))
-        answers = Answers.of(data, split_char=split_char, return_prob=return_prob)
-        predictor = self.predictor(dtype=dtype)
-        return answers.collect(predictor, max_seq_len=max_seq_len, batch_size=batch_size, progress=progress)
+    def place(self, *, use_gpu: bool) -> None:
+        """Move to the GPU or the CPU. Raises DeviceError for a GPU that is not there."""
+        self.to(pick_device(use_gpu))
 
     def predictor(self, *, dtype: str = "float32") -> Predictor:
         """The predict path over this module; raises SettingsError where it has no task, and for an unknown dtype."""
-        if self.task is None:
-            raise SettingsError(
-                f"{self.spec.title} was loaded without a task; pass task= and label_map= to hub.Module "
-                f"(this module supports: {', '.join(self.spec.supports) or 'none'})"
-            )
-        return Predictor(self.task, self.tokenizer, TorchEngine(self, dtype=dtype), max_length=self.max_length)
+        engine = TorchEngine(self, dtype=dtype)
+        return Predictor(self.known_task(), self.tokenizer, engine, max_length=self.max_length)
 
     def save(
         self, folder: str | Path, *, dtype: str = "float32", metrics: Mapping[str, Any] | None = None, card: str = ""

@@ -43,7 +43,7 @@ def export(name: str, out: Path, as_json: bool, **options: Any) -> None:
     from hub_core.export.module import export_module
 
     module = load_trained(name, task=options["task"])
-    gate = None if options["data"] is None else _gate(module.predictor().task, options)
+    gate = None if options["data"] is None else _gate(module.known_task(), options)
     graph = export_module(module, out, format=options["format"], int8=options["int8"], gate=gate)
     apart = graph.report["largest_difference"]
     record = {"folder": str(out), "format": graph.format, "precision": graph.precision}

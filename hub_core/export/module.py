@@ -204,7 +204,7 @@ def _predictor(module: TorchModule, engine: Engine) -> Predictor:
 
 def _write_rest(module: TorchModule, graph: Graph, folder: Path) -> None:
     """What belongs to a module beside the graph: manifest, tokenizer, labels, card."""
-    task = module.predictor().task
+    task = module.known_task()
     spec = replace(
         module.spec, tokenizer=module.tokenizer.save(folder), heads=(task.head_spec(),), files=(), loads_in={}
     )

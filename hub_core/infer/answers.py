@@ -1,8 +1,9 @@
-"""The two forms in which callers ask and are answered: plain data, and PaddleHub's lists."""
+"""How modules are asked and answer, in two forms: plain data, and PaddleHub's lists."""
 
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -11,7 +12,10 @@ from typing import Any
 from hub_core.errors import DataError, SettingsError
 from hub_core.examples import ClassPrediction, Example, Prediction
 from hub_core.infer.predictor import Predictor, Progress
+from hub_core.spec import ModuleSpec
 from hub_core.tasks.rows import shown
+from hub_core.tasks.task import Task
+from hub_core.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,81 @@ class Answers:
                 )
             split_char = self.split_char if self.paddlehub else None
             yield predictor.task.example(row, split_char=split_char, key=f"data[{index}]")
+
+
+class Answering(ABC):
+    """What every module that answers has, whatever computes its logits."""
+
+    spec: ModuleSpec
+    tokenizer: Tokenizer
+    task: Task | None
+
+    @abstractmethod
+    def predictor(self, *, dtype: str) -> Predictor:
+        """The predict path over this module, in a precision."""
+
+    @abstractmethod
+    def place(self, *, use_gpu: bool) -> None:
+        """Move to the GPU, or away from it. Raises DeviceError where that cannot be."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels in target order; empty without a task."""
+        return self.task.labels if self.task else ()
+
+    @property
+    def label_map(self) -> dict[int, str]:
+        """The labels as PaddleHub's ``{0: label, ...}``."""
+        return dict(enumerate(self.labels))
+
+    def known_task(self) -> Task:
+        """The task. Raises SettingsError for a module that was loaded without one."""
+        if self.task is None:
+            raise SettingsError(
+                f"{self.spec.title} was loaded without a task; pass task= and label_map= to hub.Module "
+                f"(this module supports: {', '.join(self.spec.supports) or 'none'})"
+            )
+        return self.task
+
+    def get_tokenizer(self) -> Tokenizer:
+        """The module's tokenizer: a light object, called as `transformers`' are; ``.to_transformers()`` makes one."""
+        return self.tokenizer
+
+    def predict(
+        self,
+        data: Iterable[Any],
+        max_seq_len: int | None = None,
+        split_char: str = "\002",
+        batch_size: int | None = None,
+        use_gpu: bool | None = None,
+        return_prob: bool = False,
+        *,
+        dtype: str = "auto",
+        progress: Progress | None = None,
+    ) -> Any:
+        """Answer texts, in order; the caller's data is not changed.
+
+        Two forms, told apart by the rows. **Plain**: strings (or tuples: a pair of texts for seq-cls, units for
+        token-cls) in, dictionaries out: ``{"label", "probability", "truncated"}`` or ``{"labels", "entities"}``,
+        an entity having ``text, label, start, end, score``. **PaddleHub's**: rows are lists of strings (token-cls: one
+        string joined by `split_char`), answers are bare labels: one per row, or for token-cls a list with one per
+        unit and an ``O`` before and after; with `return_prob` a pair ``(answers, probabilities)``.
+
+        `max_seq_len` counts tokens with special ones (default: what the head was trained with, else 128). Longer
+        rows are read in overlapping windows (token-cls), or cut, with one warning per call (seq-cls).
+        `batch_size` rows are computed together, None: as many as are quickest. `use_gpu` moves the module; None leaves
+        it where it is. `dtype` is the network's precision: ``float32``, ``bfloat16``, ``float16`` (GPUs), or ``auto``:
+        bfloat16 where the device has it, in which a label may depend on what it is computed with (about one in two
+        thousand); in float32 it never does. An exported graph has the precision it was made in.
+
+        Raises DeviceError for a GPU that is not there or a graph on one, SettingsError without a task or for unusable
+        numbers, DataError naming ``data[i]`` for unusable rows.
+        """
+        if use_gpu is not None:
+            self.place(use_gpu=use_gpu)
+        answers = Answers.of(data, split_char=split_char, return_prob=return_prob)
+        predictor = self.predictor(dtype=dtype)
+        return answers.collect(predictor, max_seq_len=max_seq_len, batch_size=batch_size, progress=progress)
 
 
 def warn_truncated(predictions: Iterable[Prediction], max_seq_len: int) -> None:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from hub_core.errors import SettingsError
 from hub_core.examples import Batch
 
 if TYPE_CHECKING:
@@ -59,11 +58,7 @@ class Supervised(Objective):
 
     def __init__(self, module: TorchModule) -> None:
         super().__init__()
-        if module.task is None:
-            raise SettingsError(
-                f"{module.spec.title} was loaded without a task; pass task= and label_map= to hub.Module"
-            )
-        self._task = module.task
+        self._task = module.known_task()
         self._family = module.family
         # In a list, so that torch does not count the network as this objective's own submodule.
         self._network = [module.network]

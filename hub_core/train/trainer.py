@@ -176,7 +176,7 @@ class Trainer:
     @property
     def task(self) -> Task:
         """The module's task. Raises SettingsError where it has none."""
-        return self.model.predictor().task
+        return self.model.known_task()
 
     def _larger(self, old: Metrics, new: Metrics) -> bool:
         key = self.settings.metric or self.task.main_metric
