@@ -50,6 +50,10 @@ class Processes:
         self.count: int = accelerator.num_processes
         self.index: int = accelerator.process_index
         self.is_main: bool = accelerator.is_main_process
+        # What Python decides by goes between processors, so that no GPU is waited for.
+        self._talk = None
+        if self.count > 1 and self.device.type != "cpu":
+            self._talk = torch.distributed.new_group(backend="gloo")
 
     def wrapped(self, module: nn.Module) -> Any:
         """The module as every process calls it: itself, or wrapped so that gradients are exchanged."""
@@ -67,20 +71,27 @@ class Processes:
             torch.distributed.all_reduce(value)
         return value
 
+    def total(self, number: float) -> float:
+        """The sum of the numbers that the processes have."""
+        return self._agreed(number, torch.distributed.ReduceOp.SUM)
+
     def largest(self, number: int) -> int:
         """The largest of the numbers that the processes have."""
+        return int(self._agreed(number, torch.distributed.ReduceOp.MAX))
+
+    def _agreed(self, number: float, operation: Any) -> float:
         if self.count == 1:
             return number
-        value = torch.tensor(number, device=self.device)
-        torch.distributed.all_reduce(value, op=torch.distributed.ReduceOp.MAX)
-        return int(value)
+        value = torch.tensor(number, dtype=torch.float64)
+        torch.distributed.all_reduce(value, op=operation, group=self._talk)
+        return float(value)
 
     def gather(self, own: list[Any]) -> list[list[Any]]:
         """What every process has, in the order of processes."""
         if self.count == 1:
             return [own]
         gathered: list[Any] = [None] * self.count
-        torch.distributed.all_gather_object(gathered, own)
+        torch.distributed.all_gather_object(gathered, own, group=self._talk)
         return gathered
 
     def copy_from_first(self, tensors: Iterable[torch.Tensor]) -> None:

@@ -23,7 +23,7 @@ class TrainSettings:
     """How to train. Immutable; `replace` makes variants, `from_json` reads a file.
 
     >>> TrainSettings(warmup_ratio=0.1, schedule="linear").precision
-    'float32'
+    'auto'
     """
 
     seed: int = _setting(42, "seed of dropout and of the order of rows; for `hub train` also of new weights")
@@ -33,7 +33,9 @@ class TrainSettings:
     warmup_ratio: float = _setting(0.0, "the same as a share of all steps; used where warmup_steps is 0")
     accumulation: int = _setting(1, "batches per optimizer step")
     max_grad_norm: float = _setting(0.0, "clip the gradient's global norm to this; 0: no clipping")
-    precision: Literal["float32", "bf16", "fp16"] = _setting("float32", "precision of the forward and backward pass")
+    precision: Literal["auto", "float32", "bf16", "fp16"] = _setting(
+        "auto", "precision of the forward and backward pass; auto: bf16 where the device has it and it is quicker"
+    )
     order: Literal["length", "shuffle", "given"] = _setting(
         "length", "order of rows: shuffled, in batches of like length; plainly shuffled; as given"
     )

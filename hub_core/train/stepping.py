@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -13,6 +12,7 @@ from hub_core.errors import SettingsError
 from hub_core.examples import Batch
 from hub_core.torch_module import TorchModule
 from hub_core.train.batches import to_torch
+from hub_core.train.dropout import QuickDropout
 from hub_core.train.objectives import Objective
 from hub_core.train.processes import Processes
 from hub_core.train.settings import TrainSettings
@@ -37,12 +37,13 @@ class Stepper:
     ) -> None:
         self._model, self._objective, self._optimizer = model, objective, optimizer
         self._processes, self._watch = processes, watch
-        self._limit = settings.max_grad_norm or math.inf
+        self._limit = settings.max_grad_norm
         self._dtype = _AUTOCAST.get(settings.precision)
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=settings.precision == "fp16")
         wrapped = {id(p) for p in model.parameters()}
         self._objectives_own = [p for p in objective.parameters() if p.requires_grad and id(p) not in wrapped]
         self._prepared: Any = model
+        self._dropout = QuickDropout()
 
     def connect(self) -> None:
         """Let all processes start from the same weights, and exchange gradients from here on."""
@@ -58,7 +59,7 @@ class Stepper:
                 sums[name] = sums[name] + share if name in sums else share
         self._processes.average_gradients(self._objectives_own)
         self.scaler.unscale_(self._optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters(), self._limit)
+        norm = self._clipped()
         shared = self._processes.summed(torch.stack(list(sums.values())))
         self._watch.note(StepNumbers(number, epoch, dict(zip(sums, shared.unbind(), strict=True)), norm))
         self.scaler.step(self._optimizer)
@@ -72,6 +73,7 @@ class Stepper:
         # Processes exchange gradients once per step, with the last micro-batch.
         exchange = last or self._prepared is self._model
         with (
+            self._dropout,
             torch.autocast(self._processes.device.type, dtype=self._dtype, enabled=self._dtype is not None),
             nullcontext() if exchange else self._processes.without_exchange(self._prepared),
         ):
@@ -86,8 +88,12 @@ class Stepper:
     def _total_weight(self, batches: Sequence[Batch]) -> float:
         """How much the losses of this step add up, over micro-batches and processes."""
         own = sum(self._objective.weight(self._model, batch) for batch in batches)
-        total = self._processes.summed(torch.tensor(own, dtype=torch.float64, device=self._processes.device))
-        return float(total) or 1.0  # a step without a single label has no loss
+        return self._processes.total(own) or 1.0  # a step without a single label has no loss
 
-    def _parameters(self) -> list[torch.Tensor]:
-        return [p for group in self._optimizer.param_groups for p in group["params"]]
+    def _clipped(self) -> torch.Tensor:
+        """The gradient's norm; where there is a limit, the gradient is then scaled to it."""
+        parameters = [p for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
+        if self._limit:
+            torch.nn.utils.clip_grads_with_norm_(parameters, self._limit, norm)
+        return norm

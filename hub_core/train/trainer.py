@@ -16,14 +16,14 @@ from torch import nn
 from hub_core.errors import DataError, SettingsError, unknown
 from hub_core.examples import Example, Features
 from hub_core.infer.answers import warn_truncated
-from hub_core.torch_engine import pick_device
+from hub_core.torch_engine import has_bfloat16, pick_device
 from hub_core.torch_module import TorchModule
 from hub_core.train.batches import Plan, encode_all
 from hub_core.train.checkpoints import Checkpoints
 from hub_core.train.description import describe_module, describe_optimizer, describe_settings, fingerprint
 from hub_core.train.loop import Call, Collate, Loop, Metrics, TrainResult
 from hub_core.train.objectives import Objective, Supervised
-from hub_core.train.optimizers import adamw
+from hub_core.train.optimizers import adamw, fuse
 from hub_core.train.processes import Processes, accelerator_on
 from hub_core.train.settings import TrainSettings
 
@@ -65,7 +65,7 @@ class Trainer:
             raise SettingsError(f"Trainer needs a module from hub.Module, not {type(model).__name__}")
         device = pick_device(use_gpu)
         self.model = model
-        self.settings = settings or TrainSettings()
+        self.settings = _with_precision(settings or TrainSettings(), model, device)
         self.objective = Supervised(model) if objective is None else objective
         self.optimizer = self._checked_optimizer(optimizer)
         self.accelerator = accelerator_on(device)
@@ -119,7 +119,7 @@ class Trainer:
             save_interval=_whole_number("save_interval", save_interval),
             workers=_whole_number("num_workers", num_workers, least=0),
             collate=collate_fn,
-            evaluate=self._evaluation(eval_dataset, plan.batch_size),
+            evaluate=None if eval_dataset is None else self._evaluation(eval_dataset, plan.batch_size),
             description=self._description(train_dataset, plan, epochs, collate_fn),
         )
         return Loop(self, features, call).go()
@@ -132,26 +132,28 @@ class Trainer:
         collate_fn: Collate | None = None,  # noqa: ARG002
     ) -> dict[str, Metrics]:
         """Scores over a whole labelled corpus: ``{"metrics": {"f1": ...}}``. Every process gets the same answer."""
-        self._encode(eval_dataset, "evaluation")
-        return {"metrics": self._scores(list(eval_dataset), self._checked_length(eval_dataset), batch_size)}
+        evaluate = self._evaluation(eval_dataset, batch_size)
+        return {"metrics": evaluate()}
 
-    def _evaluation(self, dataset: Sequence[Example] | None, batch_size: int) -> Callable[[], Metrics] | None:
-        """What measures the module on a data set, which is checked now: a mistake in it must not cost an epoch."""
-        if dataset is None:
-            return None
-        self._encode(dataset, "evaluation")
+    def _evaluation(self, dataset: Sequence[Example], batch_size: int) -> Callable[[], Metrics]:
+        """What measures the module on a data set, which is checked and encoded now: once, and before an epoch is spent.
+
+        Every process answers its share of the rows.
+        """
+        batch_size = _whole_number("batch_size", batch_size)
         examples, length = list(dataset), self._checked_length(dataset)
-        return lambda: self._scores(examples, length, batch_size)
-
-    def _scores(self, examples: Sequence[Example], length: int, batch_size: int) -> Metrics:
-        """The metrics over rows that were checked; every process answers its share."""
-        self.model.to(self.processes.device)
         share = slice(self.processes.index, None, self.processes.count)
-        predictor = self.model.predictor()
-        own = list(predictor.predict(examples[share], max_seq_len=length, batch_size=batch_size))
-        predictions = _interleave(self.processes.gather(own))
-        warn_truncated(predictions, length)
-        return self.task.metrics(examples, predictions)
+        encoded = self._encode(dataset, "evaluation")[share]
+
+        def scores() -> Metrics:
+            self.model.to(self.processes.device)
+            predictor = self.model.predictor(dtype="auto")
+            own = list(predictor.predict_encoded(examples[share], encoded, batch_size=batch_size))
+            predictions = _interleave(self.processes.gather(own))
+            warn_truncated(predictions, length)
+            return self.task.metrics(examples, predictions)
+
+        return scores
 
     def _encode(self, dataset: Iterable[Example], what: str) -> list[list[Features]]:
         """Encode rows, all of which must have labels that the task knows. Raises DataError for others, and for none."""
@@ -189,12 +191,13 @@ class Trainer:
         if not ours:
             raise SettingsError(f"nothing to train: every parameter of {self.model.spec.title} has requires_grad=False")
         if optimizer is None:
-            return adamw(trained, learning_rate=5e-5)
-        if not any(id(p) in ours for group in optimizer.param_groups for p in group["params"]):
+            optimizer = adamw(trained, learning_rate=5e-5)
+        elif not any(id(p) in ours for group in optimizer.param_groups for p in group["params"]):
             raise SettingsError(
                 f"the optimizer holds no trainable parameter of {self.model.spec.title} (or of the objective); "
                 "make it from this model's parameters(), after the model is loaded"
             )
+        fuse(optimizer)
         return optimizer
 
     def _add_objective_parameters(self) -> None:
@@ -217,6 +220,14 @@ class Trainer:
             "objective": type(self.objective).__name__,
             "optimizer": describe_optimizer(self.optimizer),
         }
+
+
+def _with_precision(settings: TrainSettings, model: TorchModule, device: torch.device) -> TrainSettings:
+    """The settings with ``precision='auto'`` decided, so that a saved state says in what it was trained."""
+    if settings.precision != "auto":
+        return settings
+    lower = model.family.lowers and has_bfloat16(device)
+    return settings.replace(precision="bf16" if lower else "float32")
 
 
 def _interleave(shares: Sequence[Sequence[Any]]) -> list[Any]:
