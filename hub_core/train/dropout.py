@@ -70,7 +70,7 @@ def _attention(
 
 
 def _quick(tensor: Tensor, share: float) -> bool:
-    return share > 0 and round(share * _DRAWS) < _DRAWS and tensor.device.type == "cpu" and tensor.is_floating_point()
+    return 0 < round(share * _DRAWS) < _DRAWS and tensor.device.type == "cpu" and tensor.is_floating_point()
 
 
 _QUICK: Mapping[Any, Callable[..., Tensor]] = {dropout: _dropout, scaled_dot_product_attention: _attention}
