@@ -14,6 +14,7 @@ from tiny import LABELS, tiny_module
 from training_program import Scaled, labelled_rows
 
 from hub_core.examples import Example
+from hub_core.module import Module
 from hub_core.torch_module import TorchModule
 from hub_core.train.batches import encode_all
 from hub_core.train.settings import TrainSettings
@@ -110,13 +111,15 @@ def test_accumulation_is_one_large_batch(tmp_path: Path, task: str, order: str) 
         assert torch.allclose(first, second, atol=1e-5)
 
 
-@pytest.mark.parametrize("task", ["seq-cls", "token-cls"])
-def test_two_processes_are_one_large_batch(tmp_path: Path, task: str) -> None:
-    """Two gloo processes at half the batch size: the same gradient norms, losses and scores at every step.
+@pytest.mark.parametrize(("task", "sharding"), [("seq-cls", "none"), ("token-cls", "none"), ("token-cls", "full")])
+def test_two_processes_are_one_large_batch(tmp_path: Path, task: str, sharding: str) -> None:
+    """Two gloo processes at half the batch size: the same gradient norms, losses, scores and weights.
+
+    With sharding each holds half of the weights and of the optimizer's state, and without all of them.
 
     The objective has a parameter of its own, and a signal that only one of them gets stops both.
     """
-    _, expected = train_ours(tmp_path / "one", task, batch_size=8, order="length")
+    module, expected = train_ours(tmp_path / "one", task, batch_size=8, order="length")
     command = [
         sys.executable,
         "-m",
@@ -126,6 +129,7 @@ def test_two_processes_are_one_large_batch(tmp_path: Path, task: str) -> None:
         str(Path(__file__).with_name("distributed_program.py")),
         str(tmp_path / "two"),
         task,
+        sharding,
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
@@ -135,3 +139,8 @@ def test_two_processes_are_one_large_batch(tmp_path: Path, task: str) -> None:
     rows = [line.split() for line in (tmp_path / "two" / "history.txt").read_text().splitlines()]
     assert [float(norm) for _, norm in rows] == pytest.approx([r["grad_norm"] for r in expected.history], rel=1e-4)
     assert [float(loss) for loss, _ in rows] == pytest.approx([r["loss"] for r in expected.history], rel=1e-4)
+    trained = Module(directory=tmp_path / "two" / "ckpt" / "epoch_2")
+    for (name, ours), theirs in zip(module.named_parameters(), trained.parameters(), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-5), name
+    shares = [float(share) for rank in "01" for share in (tmp_path / "two" / f"shares-{rank}").read_text().split()]
+    assert shares == pytest.approx([0.5] * 4, abs=0.01) if sharding == "full" else shares == [1.0] * 4

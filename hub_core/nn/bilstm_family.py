@@ -115,6 +115,10 @@ class BiLstmFamily:
         """The longest input the network can read: None, there is no limit."""
         return None
 
+    def blocks(self, network: nn.Module) -> list[nn.Module]:  # noqa: ARG002  (the family's signature)
+        """None: it is small, and a CRF's loss reads its weights outside of the forward pass."""
+        return []
+
 
 def _without_head(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(HEAD_PREFIXES)}

@@ -70,6 +70,9 @@ class Family(Protocol):
     def max_length(self, config: Mapping[str, Any]) -> int | None:
         """The most tokens a row may have, None without a limit."""
 
+    def blocks(self, network: nn.Module) -> list[nn.Module]:
+        """The repeated layers, which sharded training cuts one by one; empty where a network is not to be cut."""
+
 
 def family_of(name: str, catalog: Catalog) -> Family:
     """The family registered under a name, else the architecture that `transformers` knows by it.
@@ -160,6 +163,13 @@ class TransformersFamily:
             return None
         padding = 1 if self.name == "mpnet" else full.pad_token_id  # MPNet's is fixed in its code
         return positions - (padding + 1 if self.name in _OFFSET_POSITIONS and padding is not None else 0)
+
+    def blocks(self, network: nn.Module) -> list[nn.Module]:
+        """See `Family.blocks`: what stands in the outermost lists of layers."""
+        found: list[nn.Module] = []
+        for child in network.children():
+            found += child if isinstance(child, nn.ModuleList) else self.blocks(child)
+        return found
 
     def _network(self, config: Mapping[str, Any], task: str | None, labels: Sequence[str]) -> nn.Module:
         """The network as `transformers` makes it. Raises ManifestError where it cannot make one of this config."""

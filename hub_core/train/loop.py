@@ -15,6 +15,7 @@ from hub_core.train.batches import Plan, StepStream
 from hub_core.train.interrupts import Interrupts
 from hub_core.train.reporting import Reporter
 from hub_core.train.schedule import LearningRates
+from hub_core.train.shares import whole_state
 from hub_core.train.state import Progress, check_same_run, load_state, random_state, restore_random_state, save_state
 from hub_core.train.stepping import Stepper
 from hub_core.train.watch import Watch
@@ -84,14 +85,17 @@ class Loop:
             epochs=self.call.epochs,
             visible=self.processes.is_main,
         )
+        done = False
         with self.reporter, Interrupts() as interrupts:
-            self.model.train()
+            self.stepper.train()
             try:
                 while self.progress.epoch < self.call.epochs:
                     self._epoch(interrupts)
                     self._end_epoch()
                     self._stop_if_asked(interrupts, saved=True)
+                done = True
             finally:
+                self.stepper.disconnect(done=done)
                 self.model.eval()
                 self.rates.restore()
         if self.average is not None:
@@ -180,6 +184,7 @@ class Loop:
         self._check_finite()
         epoch = self.progress.epoch + 1
         last = epoch == self.call.epochs
+        self.stepper.gather()
         with self.average.applied() if self.average else nullcontext():
             metrics: Metrics = {}
             if self.call.evaluate is not None and (last or epoch % self.settings.evaluate_every == 0):
@@ -203,17 +208,19 @@ class Loop:
     def _check_finite(self) -> None:
         """Nothing is saved that is not finite."""
         self.watch.verify()
-        self.watch.verify_weights([*self.model.parameters(), *self.objective.parameters()])
+        self.watch.verify_weights(self.stepper.parameters())
 
     def _save_state(self) -> None:
         """Save what a later call needs to go on from here; every process's generators included."""
         self._check_finite()
+        self.stepper.gather()
+        optimizer = whole_state(self.optimizer)
         states = self.processes.gather([random_state()])
         if self.processes.is_main:
             tensors = {
                 "model": self.model.state_dict(),
                 "objective": self.objective.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
+                "optimizer": optimizer,
                 "scaler": self.stepper.scaler.state_dict(),
                 "average": self.average.state_dict() if self.average else {},
                 "random": [state for (state,) in states],

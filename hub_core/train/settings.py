@@ -36,6 +36,10 @@ class TrainSettings:
     precision: Literal["auto", "float32", "bf16", "fp16"] = _setting(
         "auto", "precision of the forward and backward pass; auto: bf16 where the device has it and it is quicker"
     )
+    sharding: Literal["none", "full"] = _setting(
+        "none",
+        "under torchrun: every process holds all weights, or its share of weights, gradients and optimizer state",
+    )
     order: Literal["length", "shuffle", "given"] = _setting(
         "length", "order of rows: shuffled, in batches of like length; plainly shuffled; as given"
     )
@@ -92,7 +96,7 @@ def _type_problems(settings: TrainSettings) -> list[str]:
 
 
 def _range_problems(settings: TrainSettings) -> list[str]:
-    """Values outside what makes sense."""
+    """Values outside what makes sense, and those that exclude each other."""
     bounds: dict[str, tuple[float, float]] = {
         "max_seq_len": (1, 1e9),
         "warmup_steps": (0, 1e12),
@@ -105,8 +109,11 @@ def _range_problems(settings: TrainSettings) -> list[str]:
         "state_steps": (0, 1e12),
         "seed": (0, 2**63 - 1),
     }
-    return [
+    problems = [
         f"{name}={getattr(settings, name)!r} must be between {low:g} and {high:g}"
         for name, (low, high) in bounds.items()
         if isinstance(getattr(settings, name), (int, float)) and not low <= getattr(settings, name) <= high
     ]
+    if settings.sharding == "full" and (settings.ema or settings.precision == "fp16"):
+        problems.append("sharding='full' goes with neither ema (which needs whole weights at every step) nor fp16")
+    return problems

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -16,6 +16,10 @@ from hub_core.train.dropout import QuickDropout
 from hub_core.train.objectives import Objective
 from hub_core.train.processes import Processes
 from hub_core.train.settings import TrainSettings
+from hub_core.train.shares import total_norm
+
+if TYPE_CHECKING:
+    from hub_core.train.sharding import Sharded
 from hub_core.train.watch import StepNumbers, Watch
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -43,12 +47,38 @@ class Stepper:
         wrapped = {id(p) for p in model.parameters()}
         self._objectives_own = [p for p in objective.parameters() if p.requires_grad and id(p) not in wrapped]
         self._prepared: Any = model
+        self._wants_shards = settings.sharding == "full"
+        self._sharded: Sharded | None = None
         self._dropout = QuickDropout()
 
     def connect(self) -> None:
         """Let all processes start from the same weights, and exchange gradients from here on."""
         self._processes.copy_from_first([*self._objective.parameters(), *self._objective.buffers()])
-        self._prepared = self._processes.wrapped(self._model)
+        if self._wants_shards:
+            from hub_core.train.sharding import Sharded
+
+            self._sharded = Sharded(self._model, self._optimizer, self._processes)
+            self._prepared = self._sharded.module
+        else:
+            self._prepared = self._processes.wrapped(self._model)
+
+    def train(self) -> None:
+        """Training mode for what is trained."""
+        (self._sharded.module if self._sharded else self._model).train()
+
+    def gather(self) -> None:
+        """Let the module have the weights as they are now, where a sharded copy of it is trained."""
+        if self._sharded is not None:
+            self._sharded.gather()
+
+    def disconnect(self, *, done: bool) -> None:
+        """Train the module itself from here on; `done`: the run went well, and what it learnt is kept."""
+        if self._sharded is not None:
+            if done:
+                self._sharded.gather()
+            self._sharded.release(keep_state=done)
+            self._sharded = None
+        self._prepared = self._model
 
     def step(self, batches: Sequence[Batch], *, number: int, epoch: int) -> torch.Tensor:
         """Train on the micro-batches of step `number` of `epoch` (both from 1); the gradient's norm before clipping."""
@@ -70,12 +100,10 @@ class Stepper:
     def _backward(self, batch: Batch, weight: float, *, last: bool) -> dict[str, torch.Tensor]:
         """Add one micro-batch's share to the gradient; its share of the step's mean loss and parts, detached."""
         moved = to_torch(batch, self._processes.device)
-        # Processes exchange gradients once per step, with the last micro-batch.
-        exchange = last or self._prepared is self._model
         with (
             self._dropout,
             torch.autocast(self._processes.device.type, dtype=self._dtype, enabled=self._dtype is not None),
-            nullcontext() if exchange else self._processes.without_exchange(self._prepared),
+            self._exchange(wanted=last),
         ):
             result = self._objective(self._prepared, moved)
             share: torch.Tensor = result.loss.float() / weight
@@ -85,15 +113,28 @@ class Stepper:
             raise SettingsError(f"{type(self._objective).__name__} calls a part {min(taken)!r}; that name is taken")
         return {"loss": share.detach(), **{name: part.detach().float() / weight for name, part in result.parts.items()}}
 
+    def _exchange(self, *, wanted: bool) -> AbstractContextManager[Any]:
+        """Processes exchange gradients once per step, with the last micro-batch."""
+        if self._sharded is not None:
+            self._sharded.exchange(wanted)
+        elif not wanted and self._prepared is not self._model:
+            context: AbstractContextManager[Any] = self._processes.without_exchange(self._prepared)
+            return context
+        return nullcontext()
+
     def _total_weight(self, batches: Sequence[Batch]) -> float:
         """How much the losses of this step add up, over micro-batches and processes."""
         own = sum(self._objective.weight(self._model, batch) for batch in batches)
         return self._processes.total(own) or 1.0  # a step without a single label has no loss
 
+    def parameters(self) -> list[torch.Tensor]:
+        """What the optimizer trains."""
+        return [p for group in self._optimizer.param_groups for p in group["params"]]
+
     def _clipped(self) -> torch.Tensor:
         """The gradient's norm; where there is a limit, the gradient is then scaled to it."""
-        parameters = [p for group in self._optimizer.param_groups for p in group["params"] if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
+        parameters = [p for p in self.parameters() if p.grad is not None]
+        norm = total_norm([p.grad for p in parameters if p.grad is not None])
         if self._limit:
             torch.nn.utils.clip_grads_with_norm_(parameters, self._limit, norm)
         return norm

@@ -70,6 +70,8 @@ class Trainer:
         self.optimizer = self._checked_optimizer(optimizer)
         self.accelerator = accelerator_on(device)
         self.processes = Processes(self.accelerator)
+        if self.settings.sharding == "full" and self.processes.count == 1:
+            raise SettingsError("sharding='full' needs several processes: torchrun --nproc_per_node=2 PROGRAM")
         folder = Path(checkpoint_dir or time.strftime("ckpt_%Y%m%d_%H%M%S"))
         self.checkpoints = Checkpoints(folder, self.settings.save_dtype)
         self.use_tensorboard = use_vdl

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from hub_core.errors import NonFiniteLossError
+from hub_core.train.shares import whole
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Watch:
     def verify_weights(self, parameters: Iterable[torch.Tensor]) -> None:
         """Raise NonFiniteLossError where a parameter that is trained is no longer finite."""
         # A sum is finite where all its terms are; it takes a tenth of the time of looking at each.
-        sums = [p.detach().sum(dtype=torch.float32) for p in parameters if p.requires_grad]
+        sums = [whole(p.detach().sum(dtype=torch.float32)) for p in parameters if p.requires_grad]
         if sums and not bool(torch.stack(sums).isfinite().all()):
             raise NonFiniteLossError(f"weights became NaN or infinite{self._advice()}")
 
