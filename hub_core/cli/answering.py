@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hub_core.cli.command import command
-from hub_core.cli.loading import load_answering
+from hub_core.cli.loading import load_answering, named_folder
 from hub_core.cli.options import PATH, Answering, answering_options, json_flag, rename_labels
 from hub_core.cli.output import print_groups, print_json, print_json_lines, print_record, print_table, progress_bar
 from hub_core.cli.splits import read_split
@@ -68,15 +70,39 @@ def run(
 @_module
 @click.option("--data", type=PATH, required=True, help="A table (.tsv, .csv, .jsonl, .conll), or a text per line.")
 @click.option("--output", type=PATH, help="Where to write JSON lines; whole or not at all (default: stdout).")
+@click.option(
+    "--engine-cluster",
+    type=click.Choice(("ray",)),
+    help="Deal the rows out to many processes or machines (extra: ray).",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="How many of the cluster's processes hold the module.")
+@click.option("--cluster-address", help="A running cluster's address (default: $RAY_ADDRESS, else this machine).")
 @answering_options
-def predict(name: str, data: Path, output: Path | None, how: Answering) -> None:
+def predict(
+    name: str,
+    data: Path,
+    output: Path | None,
+    engine_cluster: str | None,
+    workers: int | None,
+    cluster_address: str | None,
+    how: Answering,
+) -> None:
     """Let a module answer every row of a file, as JSON lines in the file's order."""
     import json
 
-    predictor = load_answering(name, how).predictor(dtype=how.dtype)
+    if engine_cluster is None and (workers or cluster_address):
+        raise click.UsageError("--workers and --cluster-address belong to --engine-cluster ray")
+    # A cluster's GPUs are not this machine's; here the module only says how rows are read.
+    predictor = load_answering(name, replace(how, use_gpu=how.use_gpu and not engine_cluster)).predictor(
+        dtype=how.dtype
+    )
     from hub_core.data.texts import read_texts
 
-    rows = _answers(predictor, read_texts(data, task=predictor.task.name), how)
+    examples = read_texts(data, task=predictor.task.name)
+    if engine_cluster is None:
+        rows = _answers(predictor, examples, how)
+    else:
+        rows = _cluster_answers(name, examples, how, workers=workers, address=cluster_address)
     if output is None:
         print_json_lines(rows)
     else:
@@ -135,8 +161,30 @@ def _predictions(predictor: Predictor, examples: Sequence[Example], how: Answeri
 def _answers(predictor: Predictor, examples: Sequence[Example], how: Answering) -> Iterator[dict[str, Any]]:
     """Answers as plain data, each with its text."""
     for example, answer in zip(examples, _predictions(predictor, examples, how), strict=True):
-        pair = {} if example.pair is None else {"text_pair": example.pair}
-        yield {"text": example.text, **pair, **predictor.task.as_data(answer)}
+        yield {**_asked(example), **predictor.task.as_data(answer)}
+
+
+def _cluster_answers(
+    name: str, examples: Sequence[Example], how: Answering, *, workers: int | None, address: str | None
+) -> Iterator[dict[str, Any]]:
+    """The same from a cluster, whose processes load the module by themselves."""
+    from hub_core.cluster import Request, predict_on_ray
+
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its C++ side would print warnings between ours
+    folder = named_folder(name)
+    request = Request(
+        name if folder is None else None,
+        None if folder is None else str(folder.resolve()),
+        **{key: value for key, value in vars(how).items() if key in Request.__dataclass_fields__},
+    )
+    with progress_bar(len(examples), "row") as advance:
+        answers = predict_on_ray(request, examples, workers=workers, address=address, progress=advance)
+        for example, answer in zip(examples, answers, strict=True):
+            yield {**_asked(example), **answer}
+
+
+def _asked(example: Example) -> dict[str, str]:
+    return {"text": example.text, **({} if example.pair is None else {"text_pair": example.pair})}
 
 
 @contextmanager
