@@ -57,11 +57,11 @@ def make_texts(count: int, seed: int = 0) -> list[str]:
     return ["".join(generator.choice(CHARACTERS, length)) for length in lengths]
 
 
-def pipeline_of(module: TorchModule) -> Any:
+def pipeline_of(module: TorchModule, device: torch.device | str = "cpu") -> Any:
     """`transformers`' own way, on the same network."""
     module.network.config.id2label = dict(enumerate(module.labels))
     kind = TextClassificationPipeline if module.known_task().name == "seq-cls" else TokenClassificationPipeline
-    return kind(model=module.network, tokenizer=module.tokenizer.to_transformers(), device="cpu")
+    return kind(model=module.network, tokenizer=module.tokenizer.to_transformers(), device=device)
 
 
 def plain_loop(module: TorchModule, texts: list[str], *, batch: int, length: int | None) -> Callable[[], None]:
@@ -141,18 +141,18 @@ def main() -> None:
         columns = ("", "texts/s", "x one by one", "x batch 32", "x padded", "x loop")
         title = f"Bulk prediction, {options.layers} layers, {options.task}, {len(texts)} texts"
         print_table(title, columns, rates(seconds, len(texts), peers))
-        share = _flops(module, texts) / seconds["hub, torch float32"] / matrix_rate(torch.float32)
+        tokens = sum(len(text) + 2 for text in texts)
+        share = flops_per_token(module) * tokens / seconds["hub, torch float32"] / matrix_rate(torch.float32)
         print(f"\nhub, torch float32 computes at {share:.0%} of the measured float32 matrix rate")
         whole, bare = latency(module, texts[0])
         print(f"one text: predict {whole:.2f} ms, bare call {bare:.2f} ms, ratio {whole / bare:.3f}")
 
 
-def _flops(module: TorchModule, texts: list[str]) -> float:
-    """Operations of the matrix products over all tokens (two special ones each), attention's own left out."""
+def flops_per_token(module: TorchModule) -> float:
+    """Operations of the matrix products of one token's forward pass, attention's own left out."""
     config = module.network.config
     width, inner = config.hidden_size, config.intermediate_size
-    per_token = 2 * config.num_hidden_layers * (4 * width * width + 2 * width * inner)
-    return float(per_token * sum(len(text) + 2 for text in texts))
+    return float(2 * config.num_hidden_layers * (4 * width * width + 2 * width * inner))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ DTYPES: Mapping[str, torch.dtype | None] = {
 }
 #: Tokens per batch by kind of device, measured (docs/performance.md): on a CPU what a layer needs stays in its cache,
 #: on a GPU a batch must be large to keep it busy.
-_TOKENS = {"cpu": 1024, "cuda": 65536}
+_TOKENS = {"cpu": 1024, "cuda": 32768}
 
 
 class TorchEngine:
@@ -39,20 +39,51 @@ class TorchEngine:
 
     def run(self, batch: Batch) -> Array:
         """The float32 logits of a batch."""
+        return next(self.stream([batch]))
+
+    def stream(self, batches: Iterable[Batch]) -> Iterator[Array]:
+        """The float32 logits of each batch in turn; a GPU has begun with the next one before they are waited for."""
+        waiting: Callable[[], Array] | None = None
+        for batch in batches:
+            begun = self._begin(batch)
+            if waiting is not None:
+                yield waiting()
+            waiting = begun
+        if waiting is not None:
+            yield waiting()
+
+    def _begin(self, batch: Batch) -> Callable[[], Array]:
+        """Start with a batch; the logits when they are called for."""
         module = self._module
-        inputs = {name: torch.from_numpy(array).to(module.device) for name, array in batch.inputs.items()}
+        inputs = {name: to_device(array, module.device) for name, array in batch.inputs.items()}
         with module.answering():
             if self._dtype is torch.float32:
                 logits: torch.Tensor = module(inputs).logits
             else:
                 logits = module.lowered.network(module.network, self._dtype)(**inputs).logits
-        result: Array = logits.float().cpu().numpy()
-        return result
+            found = logits.float().to("cpu", non_blocking=True)
+        if module.device.type != "cuda":
+            return found.numpy
+        copied: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        copied.record()
+
+        def wait() -> Array:
+            copied.synchronize()
+            result: Array = found.numpy()
+            return result
+
+        return wait
 
     def constants(self) -> Mapping[str, Array]:
         """Arrays that decoding needs beside the logits, in float64."""
         arrays = self._module.family.constants(self._module.network)
         return {name: np.asarray(array, dtype=np.float64) for name, array in arrays.items()}
+
+
+def to_device(array: Any, device: torch.device) -> torch.Tensor:
+    """An array as a tensor on a device. A GPU copies it out of pinned memory while it computes what came before."""
+    tensor = torch.as_tensor(array)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 class Lowered:

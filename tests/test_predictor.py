@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -217,6 +217,9 @@ class Counting:
         self.shapes.append(batch.inputs["input_ids"].shape)
         return self._engine.run(batch)
 
+    def stream(self, batches: Iterable[Batch]) -> Iterator[Any]:
+        return map(self.run, batches)
+
     def constants(self) -> Any:
         return self._engine.constants()
 
@@ -240,6 +243,18 @@ def test_batches_hold_so_many_tokens_and_answers_keep_their_order(
     again = Predictor(whole.task, whole.tokenizer, asked, max_length=64).predict(examples, batch_size=4)
     assert [answer.labels for answer in again] == [answer.labels for answer in answers]  # type: ignore[union-attr]
     assert all(rows <= 4 for rows, _ in asked.shapes)
+
+
+def test_large_batches_have_little_padding(tmp_path: Path) -> None:
+    whole = tiny_module(tmp_path, task="token-cls").predictor()
+    engine = Counting(whole.engine, 32768)
+    lengths = [4 + at % 57 for at in range(2000)]
+    predictor = Predictor(whole.task, whole.tokenizer, engine, max_length=64)
+    assert len(list(predictor.predict([whole.task.example(text) for text in rows_of(lengths)]))) == 2000
+    tokens = sum(length + 2 for length in lengths)
+    assert sum(rows * width for rows, width in engine.shapes) < 1.1 * tokens
+    assert all(rows * width >= 4000 for rows, width in engine.shapes[:-1])
+    assert len(engine.shapes) < 20
 
 
 def test_a_stream_is_answered_window_by_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

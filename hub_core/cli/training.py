@@ -32,7 +32,9 @@ def _settings_options(function: Callable[..., None]) -> Callable[..., None]:
         said = item.metadata["help"]
         text = f"{said[0].upper()}{said[1:]}." + ("" if item.default is None else f"  [default: {item.default}]")
         flag = "--" + item.name.replace("_", "-")
-        function = click.option(flag, item.name, type=_option_type(hints[item.name]), help=text)(function)
+        if hints[item.name] is bool:
+            flag += "/--no-" + flag.removeprefix("--")
+        function = click.option(flag, item.name, type=_option_type(hints[item.name]), default=None, help=text)(function)
     return function
 
 

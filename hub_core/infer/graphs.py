@@ -8,7 +8,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def open_graph(graph: Graph, folder: Path, *, dtype: str = "auto") -> Engine:
         raise CheckpointError(f"{folder / graph.file} cannot be loaded by {package}: {error}") from error
 
 
-class _GraphEngine:
+class _GraphEngine(ABC):
     """What the engines share; see `hub_core.infer.predictor.Engine`."""
 
     #: Measured (docs/performance.md): smaller batches than torch's, since nothing is lost between operators.
@@ -92,6 +93,14 @@ class _GraphEngine:
     def constants(self) -> Mapping[str, Array]:
         """Arrays that decoding needs beside the logits."""
         return self._constants
+
+    @abstractmethod
+    def run(self, batch: Batch) -> Array:
+        """The float32 logits of a batch."""
+
+    def stream(self, batches: Iterable[Batch]) -> Iterator[Array]:
+        """The logits of each batch in turn."""
+        return map(self.run, batches)
 
 
 class OnnxEngine(_GraphEngine):

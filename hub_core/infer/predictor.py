@@ -1,6 +1,6 @@
 """The one predict path: examples -> features -> batches by length -> an engine's logits -> predictions, in order.
 
-Nothing here knows torch. An engine is anything with `run`; several threads may use one Predictor.
+Nothing here knows torch. An engine is anything that has what `Engine` names; several threads may use one Predictor.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from hub_core.text.tokenizer import Tokenizer
 #: How many rows are encoded and sorted by length together; bounds the memory of a long stream.
 WINDOW = 4096
 
+#: A batch of at least so many tokens is cut where rows become shorter than this share of its longest.
+_ENOUGH, _LIKE = 4096, 0.9
+
 Progress = Callable[[int], None]
 
 
@@ -29,6 +32,9 @@ class Engine(Protocol):
 
     def run(self, batch: Batch) -> Array:
         """The float32 logits of a batch: ``(batch, labels)`` or ``(batch, length, labels)``."""
+
+    def stream(self, batches: Iterable[Batch]) -> Iterator[Array]:
+        """The logits of each batch in turn; a device may have begun with the next one by then."""
 
     def constants(self) -> Mapping[str, Array]:
         """Arrays that decoding needs beside the logits; empty for most networks."""
@@ -118,19 +124,29 @@ class Predictor:
         """Logits per features row in the given order; computed longest first, so that a batch has little padding."""
         results: list[Array | None] = [None] * len(features)
         padding = {"input_ids": self.tokenizer.pad_id}
-        for chosen in self._batches([row.length for row in features], batch_size):
-            output = self.engine.run(self.task.collate([features[index] for index in chosen], padding))
+        cuts = list(self._batches([row.length for row in features], batch_size))
+        batches = (self.task.collate([features[index] for index in chosen], padding) for chosen in cuts)
+        for chosen, output in zip(cuts, self.engine.stream(batches), strict=True):
             for row, index in enumerate(chosen):
                 whole = output[row]
                 results[index] = whole[: features[index].length] if whole.ndim == 2 else whole
         return [result for result in results if result is not None]
 
     def _batches(self, lengths: Sequence[int], batch_size: int | None) -> Iterator[list[int]]:
-        """Indices of rows of like length, longest first."""
+        """Indices of rows of like length, longest first.
+
+        Large batches, as GPUs need them, end where rows become much shorter: a third of them would be padding
+        otherwise (docs/performance.md).
+        """
         order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
         start = 0
         while start < len(order):
             longest = max(1, lengths[order[start]])
-            count = batch_size or max(1, self.engine.tokens_per_batch // longest)
-            yield order[start : start + count]
-            start += count
+            most = batch_size or max(1, self.engine.tokens_per_batch // longest)
+            end = min(start + most, len(order))
+            if batch_size is None:
+                enough = start + max(1, _ENOUGH // longest)
+                while end > enough and lengths[order[end - 1]] < _LIKE * longest:
+                    end -= 1
+            yield order[start:end]
+            start = end

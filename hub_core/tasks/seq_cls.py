@@ -89,7 +89,7 @@ class SeqCls(Task):
         """The sum of the rows' weights."""
         return float(batch.weights.sum())
 
-    def collate_targets(self, rows: Sequence[Features]) -> Array:
+    def collate_targets(self, rows: Sequence[Features], length: int | None = None) -> Array:  # noqa: ARG002
         """Targets ``(batch,)``."""
         return np.array([row.target for row in rows], dtype=np.int64)
 

@@ -112,16 +112,19 @@ class Task(ABC):
     def as_paddlehub(self, prediction: Prediction) -> tuple[Any, Any]:
         """A prediction as PaddleHub's `predict` returns it: the label (or labels), and the probability (or -ies)."""
 
-    def collate(self, rows: Sequence[Features], padding: Mapping[str, int]) -> Batch:
-        """Pad features into one Batch; `padding` gives the value per input name (others get 0)."""
+    def collate(self, rows: Sequence[Features], padding: Mapping[str, int], length: int | None = None) -> Batch:
+        """Pad features into one Batch; `padding` gives the value per input name (others get 0).
+
+        Rows become `length` tokens long, None: as long as the longest.
+        """
         import numpy as np
 
         names = rows[0].inputs.keys()
-        inputs = {name: pad([row.inputs[name] for row in rows], padding.get(name, 0)) for name in names}
-        targets = self.collate_targets(rows) if rows[0].target is not None else None
+        inputs = {name: pad([row.inputs[name] for row in rows], padding.get(name, 0), length) for name in names}
+        targets = self.collate_targets(rows, length) if rows[0].target is not None else None
         weights = np.array([row.weight for row in rows], dtype=np.float32)
         return Batch({"main": inputs}, targets, weights, tuple(row.key for row in rows))
 
     @abstractmethod
-    def collate_targets(self, rows: Sequence[Features]) -> Array:
-        """The targets of a batch as one array."""
+    def collate_targets(self, rows: Sequence[Features], length: int | None = None) -> Array:
+        """The targets of a batch as one array; those that belong to tokens are padded as `collate` pads."""

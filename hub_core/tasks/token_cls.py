@@ -206,9 +206,9 @@ class TokenCls(Task):
         """The number of labelled tokens, each times its row's weight."""
         return float(((batch.targets != IGNORE).sum(-1) * batch.weights).sum())
 
-    def collate_targets(self, rows: Sequence[Features]) -> Array:
+    def collate_targets(self, rows: Sequence[Features], length: int | None = None) -> Array:
         """Targets ``(batch, length)``, padded with `IGNORE`."""
-        return pad([np.asarray(row.target) for row in rows], IGNORE)
+        return pad([np.asarray(row.target) for row in rows], IGNORE, length)
 
     def as_data(self, prediction: Prediction) -> dict[str, Any]:
         """``{"labels": [...], "entities": [{"text", "label", "start", "end", "score"}, ...]}``."""

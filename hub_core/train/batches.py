@@ -18,6 +18,8 @@ from hub_core.errors import DataError, LabelError
 from hub_core.examples import Batch, Example, Features
 from hub_core.tasks.task import Task
 from hub_core.text.tokenizer import Tokenizer
+from hub_core.torch_engine import to_device
+from hub_core.train.compiling import padded_length
 
 #: Rows of how many batches are sorted by length together: more gives less padding, fewer a more random order.
 _CHUNK_BATCHES = 50
@@ -97,7 +99,10 @@ class Plan:
 
 
 class StepStream(torch.utils.data.Dataset[list[Batch]]):
-    """The steps of one epoch as collated micro-batches, from a given step on; item i is step ``first + i``."""
+    """The steps of one epoch as collated micro-batches, from a given step on; item i is step ``first + i``.
+
+    Rows are padded to the longest of their batch, or to the next of the ascending `lengths`.
+    """
 
     def __init__(
         self,
@@ -109,11 +114,13 @@ class StepStream(torch.utils.data.Dataset[list[Batch]]):
         first: int,
         process: int,
         padding: Mapping[str, int],
+        lengths: Sequence[int] = (),
         collate: Callable[[Sequence[Features]], Batch] | None = None,
     ) -> None:
         self._features = features
         # Attributes and no closure: worker processes that are not forked get the stream pickled.
         self._task, self._padding, self._own_collate = task, padding, collate
+        self._lengths = lengths
         self._plan = plan
         self._steps = plan.steps(epoch)[first:]
         self._process = process
@@ -129,7 +136,10 @@ class StepStream(torch.utils.data.Dataset[list[Batch]]):
         return batches
 
     def _collate(self, rows: Sequence[Features]) -> Batch:
-        return self._own_collate(rows) if self._own_collate else self._task.collate(rows, self._padding)
+        if self._own_collate:
+            return self._own_collate(rows)
+        longest = max(row.length for row in rows)
+        return self._task.collate(rows, self._padding, padded_length(longest, self._lengths))
 
     def load(self, *, workers: int) -> Iterator[list[Batch]]:
         """Iterate in order, collating in `workers` other processes (0: in this one)."""
@@ -141,15 +151,9 @@ class StepStream(torch.utils.data.Dataset[list[Batch]]):
 
 
 def to_torch(batch: Batch, device: torch.device) -> Batch:
-    """A batch with tensors on a device instead of numpy arrays.
-
-    A GPU copies them out of pinned memory while it still computes what came before: nothing waits for it.
-    """
-
-    def move(array: Any) -> torch.Tensor:
-        tensor = torch.as_tensor(array)
-        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
-
-    views = {view: {name: move(array) for name, array in inputs.items()} for view, inputs in batch.views.items()}
-    targets = None if batch.targets is None else move(batch.targets)
-    return replace(batch, views=views, targets=targets, weights=move(batch.weights))
+    """A batch with tensors on a device instead of numpy arrays."""
+    views = {
+        view: {name: to_device(array, device) for name, array in inputs.items()} for view, inputs in batch.views.items()
+    }
+    targets = None if batch.targets is None else to_device(batch.targets, device)
+    return replace(batch, views=views, targets=targets, weights=to_device(batch.weights, device))

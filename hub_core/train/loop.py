@@ -12,6 +12,7 @@ import torch
 from hub_core.examples import Batch, Features
 from hub_core.train.average import WeightAverage
 from hub_core.train.batches import Plan, StepStream
+from hub_core.train.compiling import padded_lengths
 from hub_core.train.interrupts import Interrupts
 from hub_core.train.reporting import Reporter
 from hub_core.train.schedule import LearningRates
@@ -57,6 +58,7 @@ class Loop:
         self.trainer, self.call, self.features = trainer, call, features
         self.settings, self.processes, self.checkpoints = trainer.settings, trainer.processes, trainer.checkpoints
         self.model, self.objective, self.optimizer = trainer.model, trainer.objective, trainer.optimizer
+        self.lengths = padded_lengths([row.length for row in features]) if self.settings.compile else ()
         self.total_steps = call.plan.steps_per_epoch * call.epochs
         self.rates = LearningRates(self.optimizer, self.settings, self.total_steps)
         self.progress = Progress()
@@ -139,6 +141,7 @@ class Loop:
             first=progress.step,
             process=self.processes.index,
             padding={"input_ids": self.model.tokenizer.pad_id},
+            lengths=self.lengths,
             collate=self.call.collate,
         )
         for batches in stream.load(workers=self.call.workers):

@@ -36,6 +36,7 @@ class TrainSettings:
     precision: Literal["auto", "float32", "bf16", "fp16"] = _setting(
         "auto", "precision of the forward and backward pass; auto: bf16 where the device has it and it is quicker"
     )
+    compile: bool = _setting(False, "compile the network (torch.compile), for rows padded to one of eight lengths")
     sharding: Literal["none", "full"] = _setting(
         "none",
         "under torchrun: every process holds all weights, or its share of weights, gradients and optimizer state",
@@ -90,7 +91,7 @@ def _type_problems(settings: TrainSettings) -> list[str]:
             continue
         kinds = choices or (hint,)
         accepted = (*kinds, int) if float in kinds else kinds
-        if isinstance(value, bool) or not isinstance(value, accepted):
+        if (isinstance(value, bool) and bool not in kinds) or not isinstance(value, accepted):
             problems.append(f"{name} must be {' or '.join(kind.__name__ for kind in kinds)}, not {value!r}")
     return problems
 
@@ -116,4 +117,6 @@ def _range_problems(settings: TrainSettings) -> list[str]:
     ]
     if settings.sharding == "full" and (settings.ema or settings.precision == "fp16"):
         problems.append("sharding='full' goes with neither ema (which needs whole weights at every step) nor fp16")
+    if settings.sharding == "full" and settings.compile:
+        problems.append("sharding='full' and compile do not go together")
     return problems

@@ -12,6 +12,7 @@ from hub_core.errors import SettingsError
 from hub_core.examples import Batch
 from hub_core.torch_module import TorchModule
 from hub_core.train.batches import to_torch
+from hub_core.train.compiling import compiled, many_graphs
 from hub_core.train.dropout import QuickDropout
 from hub_core.train.objectives import Objective
 from hub_core.train.processes import Processes
@@ -49,7 +50,9 @@ class Stepper:
         self._prepared: Any = model
         self._wants_shards = settings.sharding == "full"
         self._sharded: Sharded | None = None
-        self._dropout = QuickDropout()
+        self._compiles = settings.compile
+        # A compiled network draws its masks within its own code.
+        self._context = many_graphs if settings.compile else QuickDropout
 
     def connect(self) -> None:
         """Let all processes start from the same weights, and exchange gradients from here on."""
@@ -60,11 +63,12 @@ class Stepper:
             self._sharded = Sharded(self._model, self._optimizer, self._processes)
             self._prepared = self._sharded.module
         else:
-            self._prepared = self._processes.wrapped(self._model)
+            self._prepared = self._processes.wrapped(compiled(self._model) if self._compiles else self._model)
 
     def train(self) -> None:
         """Training mode for what is trained."""
-        (self._sharded.module if self._sharded else self._model).train()
+        self._model.train()
+        self._prepared.train()
 
     def gather(self) -> None:
         """Let the module have the weights as they are now, where a sharded copy of it is trained."""
@@ -101,7 +105,7 @@ class Stepper:
         """Add one micro-batch's share to the gradient; its share of the step's mean loss and parts, detached."""
         moved = to_torch(batch, self._processes.device)
         with (
-            self._dropout,
+            self._context(),
             torch.autocast(self._processes.device.type, dtype=self._dtype, enabled=self._dtype is not None),
             self._exchange(wanted=last),
         ):
@@ -117,7 +121,7 @@ class Stepper:
         """Processes exchange gradients once per step, with the last micro-batch."""
         if self._sharded is not None:
             self._sharded.exchange(wanted)
-        elif not wanted and self._prepared is not self._model:
+        elif not wanted and self._processes.count > 1:
             context: AbstractContextManager[Any] = self._processes.without_exchange(self._prepared)
             return context
         return nullcontext()
