@@ -59,16 +59,26 @@ def test_a_stream_can_be_handed_to_a_worker(tmp_path: Path) -> None:
     assert (copy.inputs["input_ids"] == batch.inputs["input_ids"]).all()
 
 
-def test_batches_of_like_length_in_random_order() -> None:
+def padded(plan: Plan) -> int:
+    """Tokens of an epoch, padding included."""
+    batches = [rows for step in plan.steps(0) for rows, _ in plan.micro_batches(step, 0)]
+    return sum(len(rows) * max(plan.lengths[row] for row in rows) for rows in batches)
+
+
+def test_little_padding_and_as_many_tokens_in_every_step() -> None:
     lengths = [1 + (7 * i) % 97 for i in range(3200)]
-    plan = Plan(lengths, 32, seed=1)
-    padded = sum(len(step) * max(lengths[row] for row in step) for step in plan.steps(0))
-    shuffled = Plan(lengths, 32, seed=1, order="shuffle")
-    wasteful = sum(len(step) * max(lengths[row] for row in step) for step in shuffled.steps(0))
-    assert padded < 1.1 * sum(lengths) < wasteful
+    plan, shuffled = Plan(lengths, 32, seed=1), Plan(lengths, 32, seed=1, order="shuffle")
+    assert padded(plan) < 1.05 * sum(lengths) < 1.5 * sum(lengths) < padded(shuffled)
+    tokens = [sum(lengths[row] for row in step) for step in plan.steps(0)]
+    assert max(tokens) < 1.3 * min(tokens)
     assert plan.steps(0) != plan.steps(1)
     firsts = [lengths[step[0]] for step in plan.steps(0)]
     assert firsts != sorted(firsts)
+
+
+def test_rows_of_one_length_are_computed_together() -> None:
+    plan = Plan([20] * 64, 8)
+    assert all(len(plan.micro_batches(step, 0)) == 1 for step in plan.steps(0))
 
 
 def test_schedules_are_those_of_transformers() -> None:

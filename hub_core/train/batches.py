@@ -21,8 +21,10 @@ from hub_core.text.tokenizer import Tokenizer
 from hub_core.torch_engine import to_device
 from hub_core.train.compiling import padded_length
 
-#: Rows of how many batches are sorted by length together: more gives less padding, fewer a more random order.
-_CHUNK_BATCHES = 50
+#: Rows of how many steps are sorted by length together: more gives less padding, fewer a more random order.
+_CHUNK_STEPS = 50
+#: How many times fewer padded tokens make two small micro-batches worth more than a large one.
+_WORTH = 1.1
 
 
 def encode_all(examples: Sequence[Example], task: Task, tokenizer: Tokenizer, max_seq_len: int) -> list[list[Features]]:
@@ -64,11 +66,11 @@ class Plan:
 
     def steps(self, epoch: int) -> list[list[int]]:
         """The rows of every step of an epoch (counted from 0), in order."""
-        rows = self._rows(epoch)
-        steps = [rows[i : i + self.step_rows].tolist() for i in range(0, len(rows), self.step_rows)]
+        rows, size = self._rows(epoch), self.step_rows
+        steps = [rows[i : i + size].tolist() for i in range(0, len(rows), size)]
         if self.order == "length":
-            # Batches of like length stand in any order, except that a short last one stays last.
-            full = len(rows) // self.step_rows
+            # Steps stand in any order, except that a short last one stays last.
+            full = len(rows) // size
             moved = np.random.default_rng([self.seed, epoch, 1]).permutation(full)
             steps = [steps[i] for i in moved] + steps[full:]
         return steps
@@ -78,11 +80,25 @@ class Plan:
 
         Every process gets the same number of micro-batches: gradients are exchanged in step.
         """
-        share = -(-len(step) // self.processes)
-        own = list(step[process * share : (process + 1) * share])
-        count = -(-share // self.batch_size)
-        batches = [(own[i * self.batch_size : (i + 1) * self.batch_size], 1.0) for i in range(count)]
+        own = list(step[process :: self.processes])
+        size = self._size(step)
+        count = -(-len(step) // (self.processes * size))
+        batches = [(own[i * size : (i + 1) * size], 1.0) for i in range(count)]
         return [batch if batch[0] else ([step[0]], 0.0) for batch in batches]
+
+    def _size(self, step: Sequence[int]) -> int:
+        """Rows per micro-batch of a step: half a batch where its short and its long rows apart need less padding."""
+        half = -(-self.batch_size // 2)
+        if self.order != "length" or half == self.batch_size:
+            return self.batch_size
+        apart, together = self._padded(step, half), self._padded(step, self.batch_size)
+        return half if _WORTH * apart < together else self.batch_size
+
+    def _padded(self, step: Sequence[int], size: int) -> int:
+        """Tokens of a step, padding included, in micro-batches of so many rows in each process."""
+        lengths, width = [self.lengths[row] for row in step], size * self.processes
+        pieces = [lengths[i : i + width] for i in range(0, len(lengths), width)]
+        return sum(max(piece) * len(piece) for piece in pieces)
 
     def _rows(self, epoch: int) -> Any:
         count = len(self.lengths)
@@ -90,12 +106,26 @@ class Plan:
             return np.arange(count)
         rows = np.random.default_rng([self.seed, epoch, 0]).permutation(count)
         if self.order == "length":
-            chunk = self.step_rows * _CHUNK_BATCHES
-            lengths = np.asarray(self.lengths)[rows]
-            # Sort within chunks only; the sort is stable, so rows of one length stay in random order.
-            pieces = [i + np.argsort(lengths[i : i + chunk], kind="stable") for i in range(0, count, chunk)]
-            rows = rows[np.concatenate(pieces)] if pieces else rows
+            full, chunk = count - count % self.step_rows, self.step_rows * _CHUNK_STEPS
+            pieces = [self._paired(rows[i : min(i + chunk, full)]) for i in range(0, full, chunk)]
+            rows = np.concatenate([*pieces, self._sorted(rows[full:])])
         return rows
+
+    def _paired(self, rows: Any) -> Any:
+        """Rows of a chunk such that every step has short ones and long ones: as many tokens in each.
+
+        A step of rows of one length would weigh a token of a short row more than one of a long row, and scores suffer
+        (docs/performance.md).
+        """
+        rows, half = self._sorted(rows), self.step_rows // 2
+        count = len(rows) // self.step_rows
+        short = rows[: count * half].reshape(count, half)
+        long = rows[count * half :].reshape(count, self.step_rows - half)
+        return np.concatenate([short, long[::-1]], axis=1).reshape(-1)
+
+    def _sorted(self, rows: Any) -> Any:
+        # A stable sort: rows of one length stay in random order.
+        return rows[np.argsort(np.asarray(self.lengths, dtype=np.int64)[rows], kind="stable")]
 
 
 class StepStream(torch.utils.data.Dataset[list[Batch]]):
