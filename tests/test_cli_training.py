@@ -120,7 +120,7 @@ class TestOptions:
                 assert isinstance(option.type, click.Choice)
                 assert list(option.type.choices) == literals
             else:
-                assert option.type in (click.INT, click.FLOAT, click.STRING)
+                assert option.type in (click.INT, click.FLOAT, click.STRING, click.BOOL)
 
     def test_all_settings_reach_the_trainer(self, hub: Hub, student: list[object], monkeypatch: Any) -> None:
         """What is given on the command line is what the trainer is given."""
@@ -140,6 +140,7 @@ class TestOptions:
             accumulation=2,
             max_grad_norm=1.0,
             precision="bf16",
+            compile=True,
             order="shuffle",
             ema=0.9,
             evaluate_every=2,
@@ -149,10 +150,15 @@ class TestOptions:
             state_steps=5,
             resume="never",
         )
-        assert all(getattr(given, item.name) != item.default for item in fields(TrainSettings))
-        options = [f"--{name}={value}" for name, value in given.to_json().items()]
-        assert hub(*student, *options).code == 130
-        assert seen == [given]
+        shared = TrainSettings(sharding="full")  # excludes some of the others
+        for item in fields(TrainSettings):
+            assert any(getattr(chosen, item.name) != item.default for chosen in (given, shared))
+        for chosen in (given, shared):
+            values = {name: value for name, value in chosen.to_json().items() if value is not None}
+            flags = [f"--{'' if value else 'no-'}{name}" for name, value in values.items() if isinstance(value, bool)]
+            options = [f"--{name}={value}" for name, value in values.items() if not isinstance(value, bool)]
+            assert hub(*student, *flags, *options).code == 130
+        assert seen == [given, shared]
 
 
 class TestRefuses:

@@ -16,6 +16,7 @@ from training_program import Scaled, labelled_rows, weights_hash
 import hub_core as hub
 from hub_core.errors import CheckpointError, DataError, DeviceError, NonFiniteLossError, ResumeError, SettingsError
 from hub_core.examples import Batch, Example, Features
+from hub_core.tasks.token_cls import TokenCls
 from hub_core.torch_module import TorchModule
 from hub_core.train.average import WeightAverage
 from hub_core.train.checkpoints import Checkpoints
@@ -128,6 +129,20 @@ def test_use_gpu_goes_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert trainer.model.predict(["新华社"], use_gpu=True) == plain.model.predict(["新华社"])
     assert asked == [True, True]
     assert weights_hash(trainer.model) == weights_hash(plain.model)
+
+
+def test_rows_are_encoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training rows and evaluation rows alike, however many epochs there are."""
+    calls: list[str] = []
+    encode = TokenCls.encode
+
+    def counted(self: TokenCls, example: Example, *arguments: Any) -> Any:
+        calls.append(example.key)
+        return encode(self, example, *arguments)
+
+    monkeypatch.setattr(TokenCls, "encode", counted)
+    train(tmp_path, epochs=3, eval_dataset=ROWS[:5])
+    assert len(calls) == len(ROWS) + 5
 
 
 def test_workers_change_nothing(tmp_path: Path) -> None:
