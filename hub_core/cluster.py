@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from hub_core.errors import SettingsError
 from hub_core.examples import Example
+from hub_core.tasks.task import positive
 
 if TYPE_CHECKING:
     from hub_core.infer.predictor import Predictor, Progress
@@ -77,9 +78,9 @@ def predict_on_ray(
     if not examples:
         return
     with _connected(address) as ray:
-        count = workers or _capacity(ray, "GPU" if request.use_gpu else "CPU")
+        count = _capacity(ray, "GPU" if request.use_gpu else "CPU") if workers is None else positive("workers", workers)
         portion = min(_MOST, max(_FEWEST, math.ceil(len(examples) / (_PORTIONS * count))))
-        rows = [{"row": json.dumps([row.text, row.pair, row.units], ensure_ascii=False)} for row in examples]
+        rows = [{"row": json.dumps([row.text, row.pair, row.units])} for row in examples]
         answers = ray.data.from_items(rows, override_num_blocks=math.ceil(len(rows) / portion)).map_batches(
             _Worker,
             fn_constructor_args=(request,),
@@ -101,13 +102,13 @@ class _Worker:
         self._request, self._predictor = request, request.predictor()
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Rows as JSON in, answers as JSON out: Arrow keeps them as they are."""
+        """Rows as JSON in, answers as JSON out: Arrow keeps them as they are, lone surrogates too."""
         examples = [_example(json.loads(row)) for row in batch["row"]]
         found = self._predictor.predict(
             examples, max_seq_len=self._request.max_seq_len, batch_size=self._request.batch_size
         )
         as_data = self._predictor.task.as_data
-        return {"answer": [json.dumps(as_data(answer), ensure_ascii=False) for answer in found]}
+        return {"answer": [json.dumps(as_data(answer)) for answer in found]}
 
 
 def _example(row: Sequence[Any]) -> Example:

@@ -19,7 +19,7 @@ from hub_core.export.module import export_module
 #: How many times as fast as `transformers.pipeline(batch_size=32)`, measured on 2026-11-21 on one thread.
 MEASURED = {"torch": 1.8, "onnx": 1.7}
 #: How many times as fast as `transformers.Trainer` at its defaults, measured on 2026-11-21 on one thread.
-TRAINING = 1.9
+TRAINING = 1.75
 SIZES = {"hidden_size": 256, "num_attention_heads": 4, "intermediate_size": 1024}
 
 
@@ -47,5 +47,4 @@ def test_training_beside_transformers_trainer(tmp_path: Path) -> None:
         ways.append(Contender(name, maker(module, rows, tmp_path / name, **options)))
     seconds = best_seconds(ways, rounds=4)
     ratio = seconds["transformers"] / seconds["hub"]
-    print("RATIO", ratio, seconds)
     assert ratio > TRAINING * 2 / 3, f"{ratio:.2f} times as fast as transformers.Trainer, it was {TRAINING}"

@@ -14,7 +14,7 @@ from hub_core.torch_module import TorchModule
 
 #: What turns the traced network into code.
 BACKEND = "inductor"
-#: How many lengths there are at most. Each is compiled once, and once more for the shorter last batch of an epoch.
+#: How many lengths there are at most. Each is compiled once per number of rows: a batch, half of one, an epoch's rest.
 MOST_LENGTHS = 8
 
 

@@ -37,9 +37,9 @@ def whole_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
 
 
 def total_norm(gradients: Iterable[torch.Tensor]) -> torch.Tensor:
-    """The norm of all gradients together, of which some may be shares of whole ones."""
+    """The norm of all gradients together, of which some may be shares of whole ones; 0 where there are none."""
     kinds: dict[bool, list[torch.Tensor]] = {True: [], False: []}
     for gradient in gradients:
         kinds[is_share(gradient)].append(gradient)
     norms = [whole(torch.nn.utils.get_total_norm(kind)) for kind in kinds.values() if kind]
-    return torch.linalg.vector_norm(torch.stack(norms)) if len(norms) > 1 else norms[0]
+    return torch.linalg.vector_norm(torch.stack(norms)) if norms else torch.zeros(())

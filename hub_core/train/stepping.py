@@ -18,10 +18,10 @@ from hub_core.train.objectives import Objective
 from hub_core.train.processes import Processes
 from hub_core.train.settings import TrainSettings
 from hub_core.train.shares import total_norm
+from hub_core.train.watch import StepNumbers, Watch
 
 if TYPE_CHECKING:
     from hub_core.train.sharding import Sharded
-from hub_core.train.watch import StepNumbers, Watch
 
 _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 #: What a logged row calls its own numbers.
@@ -51,8 +51,9 @@ class Stepper:
         self._wants_shards = settings.sharding == "full"
         self._sharded: Sharded | None = None
         self._compiles = settings.compile
-        # A compiled network draws its masks within its own code.
-        self._context = many_graphs if settings.compile else QuickDropout
+        # A compiled network draws its masks within its own code, a GPU many at a time.
+        slow = processes.device.type == "cpu"
+        self._context = many_graphs if settings.compile else QuickDropout if slow else nullcontext
 
     def connect(self) -> None:
         """Let all processes start from the same weights, and exchange gradients from here on."""
