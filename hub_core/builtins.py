@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from hub_core.hookspecs import hookimpl
 
 _ENTRIES: Mapping[str, Mapping[str, str]] = {
-    "family": {"bilstm": "hub_core.nn.bilstm_family:BiLstmFamily"},
+    "family": {
+        "bilstm": "hub_core.nn.bilstm_family:BiLstmFamily",
+        "bow": "hub_core.nn.bags:BowFamily",
+        "cnn": "hub_core.nn.bags:CnnFamily",
+    },
     "tokenizer": {
         "wordpiece": "hub_core.text.wordpiece:WordPieceTokenizer",
         "ernie": "hub_core.text.wordpiece:ErnieTokenizer",
@@ -20,6 +24,10 @@ _ENTRIES: Mapping[str, Mapping[str, str]] = {
     "task": {
         "seq-cls": "hub_core.tasks.seq_cls:SeqCls",
         "token-cls": "hub_core.tasks.token_cls:TokenCls",
+        "text-matching": "hub_core.tasks.text_matching:TextMatching",
+        "embedding": "hub_core.tasks.embedding:Embedding",
+        "masked-lm": "hub_core.tasks.masked_lm:MaskedLm",
+        "question-answering": "hub_core.tasks.question_answering:QuestionAnswering",
     },
     "dataset": {
         "MSRA_NER": "hub_core.datasets:MSRA_NER",

@@ -71,7 +71,7 @@ class TextClassificationDataset(Dataset):
         self,
         base_path: str | Path,
         tokenizer: Tokenizer | None = None,
-        max_seq_len: int = 128,
+        max_seq_len: int | None = None,
         mode: str = "train",
         data_file: str | None = None,
         label_file: str | None = None,
@@ -109,7 +109,7 @@ class SeqLabelingDataset(Dataset):
         self,
         base_path: str | Path,
         tokenizer: Tokenizer | None = None,
-        max_seq_len: int = 128,
+        max_seq_len: int | None = None,
         mode: str = "train",
         data_file: str | None = None,
         label_file: str | None = None,
@@ -149,7 +149,7 @@ class _PublishedDataset(Dataset):
     def __init__(
         self,
         tokenizer: Tokenizer | None = None,
-        max_seq_len: int = 128,
+        max_seq_len: int | None = None,
         mode: str = "train",
         data_dir: str | Path | None = None,
         *,
@@ -202,11 +202,12 @@ def folder_dataset(
     mode: str = "train",
     label_list: Sequence[str] | None = None,
     tokenizer: Tokenizer | None = None,
-    max_seq_len: int = 128,
+    max_seq_len: int | None = None,
     columns: Sequence[str] | None = None,
     header: bool | None = None,
     split_char: str = "\002",
     rename_labels: Mapping[str, str] | None = None,
+    task_options: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """One split of a folder of files: ``train.tsv``, ``dev.jsonl``, ``test.conll.xz``, ... (any mix of formats).
 
@@ -225,17 +226,20 @@ def folder_dataset(
         "header": header,
         "split_char": split_char,
         "rename_labels": rename_labels,
+        "task_options": task_options,
     }
-    if labels is None and not _is_train(mode):
+    named = RowReading(task, options=task_options or {}).has_labels
+    if labels is None and named and not _is_train(mode):
         labels = _labels_of_train(folder, mode, task=task, **layout)
     known = None if labels is None else frozenset(labels)
-    reading = RowReading(task, known, rename_labels or {}, split_char)
+    reading = RowReading(task, known, rename_labels or {}, split_char, options=task_options or {})
     format = table_format(path) or ("conll" if task == "token-cls" else "tsv")
     examples = read_examples(path, reading, format=format, columns=columns, header=header)
     return Dataset(
         examples,
-        labels_of(examples) if labels is None else labels,
+        (labels_of(examples) if named else []) if labels is None else labels,
         task=task,
+        task_options=task_options,
         mode=mode,
         tokenizer=tokenizer,
         max_seq_len=max_seq_len,

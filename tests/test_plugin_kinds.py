@@ -30,12 +30,6 @@ class Toy(BiLstmFamily):
     name = "toy"
     supports = (*BiLstmFamily.supports, "spans")
 
-    def build(self, config: Mapping[str, Any], *, task: str | None, labels: Sequence[str]) -> Any:
-        return super().build(config, task="token-cls" if task == "spans" else task, labels=labels)
-
-    def config_json(self, config: Mapping[str, Any], *, task: str | None, labels: Sequence[str]) -> dict[str, Any]:
-        return super().config_json(config, task="token-cls" if task == "spans" else task, labels=labels)
-
 
 class Spans(TokenCls):
     """A task of its own name."""

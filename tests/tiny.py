@@ -12,6 +12,7 @@ import torch
 from hub_core.nn.families import family_of
 from hub_core.plugins import catalog
 from hub_core.spec import ModuleSpec
+from hub_core.tasks.task import Task
 from hub_core.text.files import tokenizer_from_files
 from hub_core.text.tokenizer import Tokenizer
 from hub_core.torch_module import TorchModule
@@ -32,6 +33,13 @@ SMALL: Mapping[str, Any] = {
     "intermediate_size": 64,
     "embedding_size": 16,
     "max_position_embeddings": 64,
+}
+
+#: Sizes of the families of the hub's own.
+OWN: Mapping[str, Mapping[str, Any]] = {
+    "bilstm": {"embedding_size": 16, "hidden_size": 12, "crf": True},
+    "bow": {"embedding_size": 16, "head_size": 8},
+    "cnn": {"embedding_size": 16, "filters": 6, "windows": [1, 2, 3]},
 }
 
 
@@ -55,23 +63,24 @@ def tiny_module(
     task: str | None = "token-cls",
     labels: Sequence[str] = LABELS,
     seed: int = 0,
+    task_options: Mapping[str, Any] | None = None,
     **config: Any,
 ) -> TorchModule:
     """A random module of a family of `transformers` (or ``bilstm``), with the vocabulary of this file."""
-    tokenizer = tiny_tokenizer(tmp_path, "char" if family == "bilstm" else "wordpiece")
-    sizes = (
-        {"embedding_size": 16, "hidden_size": 12, "crf": True}
-        if family == "bilstm"
-        else {**SMALL, "layer_norm_eps": 1e-12}
-    )
-    if family not in ("electra", "albert", "bilstm"):
+    tokenizer = tiny_tokenizer(tmp_path, "char" if family in OWN else "wordpiece")
+    sizes = dict(OWN.get(family, {**SMALL, "layer_norm_eps": 1e-12}))
+    if family not in ("electra", "albert", *OWN):
         sizes.pop("embedding_size")
     full = {"vocab_size": tokenizer.vocab_size, **sizes, **config}
     builder = family_of(family, catalog())
     torch.manual_seed(seed)
-    network = builder.build(full, task=task, labels=labels if task else ())
+    head: Task | None = None
+    if task is not None:
+        kind: type[Task] = catalog().get("task", task)
+        head = kind(labels if kind.names_labels else (), task_options)
+    network = builder.build(full, heads=head.head_specs() if head else ())
     spec = ModuleSpec("tiny", "1.0.0", family, full, {"type": tokenizer.type}, supports=tuple(builder.supports))
-    return TorchModule(spec, builder, network, tokenizer, catalog().get("task", task)(labels) if task else None)
+    return TorchModule(spec, builder, network, tokenizer, head)
 
 
 def tiny_tokenizer(tmp_path: Path, kind: str = "wordpiece") -> Tokenizer:
@@ -100,7 +109,7 @@ def small_module_folder(spec: ModuleSpec, folder: Path) -> Path:
     )
     builder = family_of(spec.family, catalog())
     torch.manual_seed(0)
-    builder.save(builder.build(config, task=None, labels=()), folder)
+    builder.save(builder.build(config, heads=()), folder)
     (folder / "module.json").write_text(small.dumps(), encoding="utf-8")
     return folder
 

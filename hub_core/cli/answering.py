@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from hub_core.errors import DataError, SettingsError
 if TYPE_CHECKING:
     from hub_core.examples import Example, Prediction
     from hub_core.infer.predictor import Predictor
+    from hub_core.tasks.task import Task
 
 _module = click.option(
     "--module", "-m", "name", required=True, help="A module's name, hf:org/repo, or a folder with a '/'."
@@ -37,11 +38,18 @@ _module = click.option(
 @click.argument("name")
 @click.argument("texts", nargs=-1)
 @click.option("--input-text", metavar="TEXT", help="One more text to answer.")
+@click.option("--text-pair", metavar="TEXT", help="The second text of every pair; of a question its context.")
 @click.option("--input-path", type=PATH, help="A file with one text per line, or a table (.tsv, .csv, .jsonl, .conll).")
 @answering_options
 @json_flag
 def run(
-    name: str, texts: tuple[str, ...], input_text: str | None, input_path: Path | None, how: Answering, as_json: bool
+    name: str,
+    texts: tuple[str, ...],
+    input_text: str | None,
+    text_pair: str | None,
+    input_path: Path | None,
+    how: Answering,
+    as_json: bool,
 ) -> None:
     """Let a module answer a few texts, and print a table.
 
@@ -52,18 +60,17 @@ def run(
         raise click.UsageError("nothing to answer: give TEXTS, --input-text or --input-path")
     _check_texts(given)
     predictor = load_answering(name, how).predictor(dtype=how.dtype)
-    examples = [predictor.task.example(text, key=f"text {at}") for at, text in enumerate(given, start=1)]
+    asked = given if text_pair is None else [(text, text_pair) for text in given]
+    examples = [predictor.task.example(item, key=f"text {at}") for at, item in enumerate(asked, start=1)]
     if input_path is not None:
         from hub_core.data.texts import read_texts
 
-        examples += read_texts(input_path, task=predictor.task.name)
+        examples += read_texts(input_path, task=predictor.task)
     rows = list(_answers(predictor, examples, how))
     if as_json:
         print_json(rows)
-    elif "entities" in rows[0]:
-        print_groups(("entity", "label", "characters", "score"), [(_shown(row), _entity_rows(row)) for row in rows])
     else:
-        _print_classes(rows)
+        _print_answers(predictor.task, rows)
 
 
 @command("predict", examples=["hub predict --module bilstm-ner-zh --data texts.txt --output answers.jsonl"])
@@ -98,11 +105,12 @@ def predict(
     )
     from hub_core.data.texts import read_texts
 
-    examples = read_texts(data, task=predictor.task.name)
+    examples = read_texts(data, task=predictor.task)
     if engine_cluster is None:
         rows = _answers(predictor, examples, how)
     else:
-        rows = _cluster_answers(name, examples, how, workers=workers, address=cluster_address)
+        asked = predictor.task.asked
+        rows = _cluster_answers(name, examples, how, asked, workers=workers, address=cluster_address)
     if output is None:
         print_json_lines(rows)
     else:
@@ -130,7 +138,10 @@ def evaluate(name: str, data: Path, split: str, rename_labels: dict[str, str], h
     module = load_answering(name, how)
     predictor = module.predictor(dtype=how.dtype)
     task = predictor.task
-    examples = list(read_split(data, task=task.name, split=split, labels=task.labels, renaming=rename_labels))
+    rows = read_split(
+        data, task=task.name, split=split, labels=task.labels, renaming=rename_labels, options=task.options
+    )
+    examples = list(rows)
     metrics = task.metrics(examples, list(_predictions(predictor, examples, how)))
     record = {"module": module.spec.title, "data": str(data), "split": split, "rows": len(examples), **metrics}
     print_record(record, as_json=as_json)
@@ -161,11 +172,17 @@ def _predictions(predictor: Predictor, examples: Sequence[Example], how: Answeri
 def _answers(predictor: Predictor, examples: Sequence[Example], how: Answering) -> Iterator[dict[str, Any]]:
     """Answers as plain data, each with its text."""
     for example, answer in zip(examples, _predictions(predictor, examples, how), strict=True):
-        yield {**_asked(example), **predictor.task.as_data(answer)}
+        yield {**predictor.task.asked(example), **predictor.task.as_data(answer)}
 
 
 def _cluster_answers(
-    name: str, examples: Sequence[Example], how: Answering, *, workers: int | None, address: str | None
+    name: str,
+    examples: Sequence[Example],
+    how: Answering,
+    asked: Callable[[Example], dict[str, str]],
+    *,
+    workers: int | None,
+    address: str | None,
 ) -> Iterator[dict[str, Any]]:
     """The same from a cluster, whose processes load the module by themselves."""
     from hub_core.cluster import Request, predict_on_ray
@@ -180,11 +197,7 @@ def _cluster_answers(
     with progress_bar(len(examples), "row") as advance:
         answers = predict_on_ray(request, examples, workers=workers, address=address, progress=advance)
         for example, answer in zip(examples, answers, strict=True):
-            yield {**_asked(example), **answer}
-
-
-def _asked(example: Example) -> dict[str, str]:
-    return {"text": example.text, **({} if example.pair is None else {"text_pair": example.pair})}
+            yield {**asked(example), **answer}
 
 
 @contextmanager
@@ -199,21 +212,20 @@ def _written(path: Path) -> Iterator[Any]:
         raise SettingsError(f"--output {path} cannot be written: {error.strerror or error}") from error
 
 
-def _shown(row: dict[str, Any]) -> str:
-    return " | ".join(row[name] for name in ("text", "text_pair") if name in row)
+def _print_answers(task: Task, rows: Sequence[dict[str, Any]]) -> None:
+    """A table with a row per text, or (where an answer may have several rows) with each text as a heading."""
+    tables = [task.as_table(row) for row in rows]
+    columns = list(dict.fromkeys(column for table in tables for row in table for column in row))
+    texts = [_shown(task, row) for row in rows]
+    if task.one_row:
+        notes = ["cut" if row.get("truncated") else "" for row in rows]
+        table = [(text, *row.values(), note) for text, (row,), note in zip(texts, tables, notes, strict=True)]
+        names = ("text", *columns, "note")[: None if any(notes) else -1]
+        print_table(names, [row[: len(names)] for row in table])
+    else:
+        groups = [[tuple(row.values()) for row in table] for table in tables]
+        print_groups(columns, list(zip(texts, groups, strict=True)))
 
 
-def _entity_rows(row: dict[str, Any]) -> list[tuple[object, ...]]:
-    """One row per entity; one that says so where there is none."""
-    found: list[tuple[object, ...]] = [
-        (entity["text"], entity["label"], f"{entity['start']}-{entity['end']}", f"{entity['score']:.4f}")
-        for entity in row["entities"]
-    ]
-    return found or [("(none)", "", "", "")]
-
-
-def _print_classes(rows: Iterable[dict[str, Any]]) -> None:
-    """One row per text; a column says which texts were cut, where any was."""
-    table = [(_shown(row), row["label"], f"{row['probability']:.4f}", "cut" * row["truncated"]) for row in rows]
-    width = 4 if any(note for *_, note in table) else 3
-    print_table(("text", "label", "probability", "note")[:width], [row[:width] for row in table])
+def _shown(task: Task, row: dict[str, Any]) -> str:
+    return " | ".join(row[name] for name in task.asked_names if name in row)

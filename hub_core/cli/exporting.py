@@ -60,5 +60,6 @@ def _gate(task: Any, options: Mapping[str, Any]) -> Any:
         split=options["split"],
         labels=task.labels,
         renaming=options["rename_labels"],
+        options=task.options,
     )
     return Gate(list(rows), options["max_loss"])

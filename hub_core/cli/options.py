@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,31 @@ class Answering:
     use_gpu: bool
     dtype: str
     engine: str
+    task_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _option(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    """Read ``name=value``, each value as JSON where it is such, else as a text. Raises click.BadParameter."""
+    options = {}
+    for given in values:
+        name, equals, value = given.partition("=")
+        if not name.strip() or not equals:
+            raise click.BadParameter(f"{given!r} is not of the form problem=multi-label", ctx, parameter)
+        try:
+            options[name.strip()] = json.loads(value)
+        except ValueError:
+            options[name.strip()] = value.strip()
+    return options
+
+
+task_options = click.option(
+    "--task-option",
+    "task_options",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_option,
+    help="An option of the task: problem=multi-label, top_k=3, pooling=cls. May be given several times.",
+)
 
 
 def answering_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -62,11 +88,14 @@ def answering_options(function: Callable[..., None]) -> Callable[..., None]:
         use_gpu: bool,
         dtype: str,
         engine: str,
+        task_options: dict[str, Any],
         **others: Any,
     ) -> None:
-        function(*args, how=Answering(task, max_seq_len, batch_size, use_gpu, dtype, engine), **others)
+        how = Answering(task, max_seq_len, batch_size, use_gpu, dtype, engine, task_options)
+        function(*args, how=how, **others)
 
     for option in (
+        task_options,
         use_gpu,
         click.option(
             "--engine",

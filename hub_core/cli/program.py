@@ -38,6 +38,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "train": "hub_core.cli.training:train",
             "convert": "hub_core.cli.converting:convert",
             "export": "hub_core.cli.exporting:export",
+            "combine": "hub_core.cli.deriving:combine",
+            "calibrate": "hub_core.cli.deriving:calibrate",
         },
         "This program": {
             "config": "hub_core.cli.system:config",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hub_core.errors import LabelError, unknown
 
@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 def read_split(
-    folder: Path, *, task: str, split: str, labels: Sequence[str] | None, renaming: Mapping[str, str]
+    folder: Path,
+    *,
+    task: str,
+    split: str,
+    labels: Sequence[str] | None,
+    renaming: Mapping[str, str],
+    options: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """One split of a folder. `labels` are those after renaming, in target order; None: the data's own.
 
@@ -23,7 +29,9 @@ def read_split(
 
     if labels is not None:
         _check_renaming(renaming, labels)
-    dataset = folder_dataset(folder, task=task, mode=split, label_list=labels, rename_labels=renaming)
+    dataset = folder_dataset(
+        folder, task=task, mode=split, label_list=labels or None, rename_labels=renaming, task_options=options
+    )
     _check_renaming(renaming, dataset.label_list)
     return dataset
 

@@ -12,7 +12,7 @@ import click
 
 from hub_core.cli.command import command
 from hub_core.cli.loading import load_base, trained_labels
-from hub_core.cli.options import PATH, json_flag, rename_labels
+from hub_core.cli.options import PATH, json_flag, rename_labels, task_options
 from hub_core.cli.output import note, print_record
 from hub_core.cli.splits import read_split
 from hub_core.train.settings import TrainSettings
@@ -55,7 +55,8 @@ def _option_type(hint: Any) -> Any:
     ],
 )
 @click.option("--data", type=PATH, required=True, help="A folder with train.tsv and dev.tsv (or .csv, .jsonl, .conll).")
-@click.option("--task", required=True, help="seq-cls or token-cls.")
+@click.option("--task", required=True, help="seq-cls, token-cls, text-matching, embedding, masked-lm, ...")
+@task_options
 @click.option("--module", "-m", help="The module to fine-tune: a name, hf:org/repo, or a folder with a '/'.")
 @click.option("--manifest", type=PATH, help="Instead: the manifest of a new module, with random weights.")
 @click.option(
@@ -113,6 +114,7 @@ class _Job:
     train_split: str
     dev_split: str
     rename_labels: Mapping[str, str]
+    task_options: Mapping[str, Any]
     new_head: bool
     epochs: int
     batch_size: int
@@ -155,7 +157,14 @@ class _Job:
         return {"module": str(best), "steps": result.steps, **(result.best or {})}
 
     def _read(self, split: str, labels: Sequence[str] | None = None) -> Dataset:
-        return read_split(self.data, task=self.task, split=split, labels=labels, renaming=self.rename_labels)
+        return read_split(
+            self.data,
+            task=self.task,
+            split=split,
+            labels=labels,
+            renaming=self.rename_labels,
+            options=self.task_options,
+        )
 
     def _labels(self, found: Sequence[str]) -> Sequence[str]:
         if self.module is None or self.new_head:
@@ -164,14 +173,21 @@ class _Job:
 
     def _model(self, rows: Dataset, labels: Sequence[str]) -> TorchModule:
         if self.manifest is None:
-            return load_base(self.module or "", task=self.task, labels=labels, new_head=self.new_head)
+            return load_base(
+                self.module or "",
+                task=self.task,
+                labels=labels,
+                new_head=self.new_head,
+                task_options=self.task_options,
+            )
         from hub_core.scratch import module_from_manifest
 
         return module_from_manifest(
             self.manifest,
             rows,
             task=self.task,
-            label_map=labels,
+            label_map=labels or None,
+            task_options=self.task_options,
             min_count=self.min_count,
             max_vocabulary=self.max_vocabulary,
             word_list=self.word_list,

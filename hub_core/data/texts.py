@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 from hub_core.data.lines import read_lines
 from hub_core.data.problems import Problems
 from hub_core.data.rows import RowReading, read_examples
 from hub_core.data.tables import table_format
+from hub_core.errors import DataError
 from hub_core.examples import Example
 
 
-def read_texts(path: str | Path, *, task: str) -> list[Example]:
+class Asked(Protocol):
+    """What is needed of the task that will answer."""
+
+    name: ClassVar[str]
+    options: Mapping[str, Any]
+
+    def example(self, item: Any, *, split_char: str | None = None, key: str = "") -> Example:
+        """A text as an Example."""
+
+
+def read_texts(path: str | Path, *, task: Asked) -> list[Example]:
     """The rows of a table (columns as in `read_examples`), or a text per line of any other file.
 
     Labels are passed over: they may be others than a module's. For token-cls a text in one piece means its
@@ -20,7 +33,7 @@ def read_texts(path: str | Path, *, task: str) -> list[Example]:
     it has no text at all.
     """
     if table_format(path) is not None:
-        rows = read_examples(path, RowReading(task, labelled=False))
+        rows = read_examples(path, RowReading(task.name, labelled=False, options=task.options))
         return [replace(row, label=None, units=_units(row)) for row in rows]
     problems = Problems()
     file = Path(path)
@@ -28,8 +41,12 @@ def read_texts(path: str | Path, *, task: str) -> list[Example]:
     for line in read_lines(file, problems):
         text = line.text.strip()
         if text:
-            units = tuple(text) if task == "token-cls" else None
-            examples.append(Example(text, units=units, key=f"{file.name}:{line.number}"))
+            try:
+                examples.append(task.example(text, key=f"{file.name}:{line.number}"))
+            except DataError as error:  # a task of two texts needs a table
+                raise DataError(
+                    [*error.problems, "a text per line is not enough: give a table with columns"]
+                ) from error
     if not examples:
         problems.add(f"{file.name}:1", "the file has no text")
     problems.raise_if_any()

@@ -31,10 +31,8 @@ def encode_all(examples: Sequence[Example], task: Task, tokenizer: Tokenizer, ma
     """Encode labelled rows: one list of windows per example. Raises DataError naming rows without a known label."""
     encoded, problems = [], []
     for number, example in enumerate(examples, start=1):
-        if example.label is None:
-            problems.append(f"{example.key or f'row {number}'}: it has no label")
-            continue
         try:
+            task.check_labelled(example)
             encoded.append(task.encode(example, tokenizer, max_seq_len))
         except LabelError as error:
             problems.append(f"{example.key or f'row {number}'}: {error}")

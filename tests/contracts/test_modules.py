@@ -162,14 +162,14 @@ def test_the_manifest_is_complete(spec: ModuleSpec) -> None:
 def test_full_size_parameter_counts(name: str, parameters: int) -> None:
     spec = next(spec for spec in SPECS if spec.name == name)
     with torch.device("meta"):
-        network = family_of(spec.family, catalog()).build(spec.config, task=None, labels=())
+        network = family_of(spec.family, catalog()).build(spec.config, heads=())
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_full_size_networks_have_the_shapes_of_their_manifest(spec: ModuleSpec) -> None:
     with torch.device("meta"):
-        network = family_of(spec.family, catalog()).build(spec.config, task=None, labels=())
+        network = family_of(spec.family, catalog()).build(spec.config, heads=())
     shapes = {tuple(tensor.shape) for tensor in network.state_dict().values()}
     width = spec.config.get("embedding_size", spec.config["hidden_size"])
     assert (spec.config["vocab_size"], width) in shapes
