@@ -21,6 +21,10 @@ _ENTRIES: Mapping[str, Mapping[str, str]] = {
         "seq-cls": "hub_core.tasks.seq_cls:SeqCls",
         "token-cls": "hub_core.tasks.token_cls:TokenCls",
     },
+    "report": {
+        "seq-cls": "hub_core.report.classes:ClassReport",
+        "token-cls": "hub_core.report.entities:EntityReport",
+    },
     "dataset": {
         "MSRA_NER": "hub_core.datasets:MSRA_NER",
         "ChnSentiCorp": "hub_core.datasets:ChnSentiCorp",
