@@ -105,7 +105,8 @@ def _two_sided(fewer: int, throws: int) -> float:
     for chosen in range(fewer):
         term = term * (throws - chosen) // (chosen + 1)
         ways += term
-    return min(1.0, 2 * ways / 2**throws)
+    chance: float = 2 * ways / 2**throws
+    return min(1.0, chance)
 
 
 def _sums(counts: Array, resamples: int, seed: int) -> Array:

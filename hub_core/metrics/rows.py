@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,13 @@ from hub_core.errors import SettingsError
 from hub_core.examples import Array
 
 
-def check_rows(gold: Sequence[object], predicted: Sequence[object]) -> None:
+def check_rows(gold: Sized, predicted: Sized) -> None:
     """Raise SettingsError unless there is one answer for every row."""
     if len(gold) != len(predicted):
         raise SettingsError(f"{len(gold)} gold rows cannot be compared with {len(predicted)} predicted ones")
 
 
-def check_some(rows: Sequence[object] | Array, what: str, *, at_least: int = 1) -> None:
+def check_some(rows: Sized, what: str, *, at_least: int = 1) -> None:
     """Raise SettingsError where a score, named `what`, has too few rows to be defined."""
     if len(rows) < at_least:
         count = "no rows" if at_least == 1 else f"fewer than {at_least} rows"

@@ -89,7 +89,10 @@ class EntityReport(TaskReport):
             _bounds(records, aligned),
             *_calibration(records),
             by_length(self.measures(records)[0], [self.length(record) for record in records], unit="units"),
-            worst_section(worst, f"The {SHOWN} rows with most wrong entities (missed, invented, or not exact)."),
+            worst_section(
+                worst,
+                f"The {SHOWN} rows with most wrong entities. Underlined: gold ones that were not found, wrong answers.",
+            ),
         ]
 
     def length(self, record: Record) -> int:
@@ -112,10 +115,11 @@ class EntityReport(TaskReport):
     def passage(self, record: Record, answers: Mapping[str, Record]) -> Passage:
         """See `TaskReport.passage`; each line is the text with its entities."""
         gold = _spans(record, "gold_entities")
-        lines = [_line("gold", record["units"], gold, {})]
+        everywhere = set(gold).intersection(*(_spans(one, "entities") for one in answers.values()))
+        lines = [_line("gold", record["units"], {span: "gold" if span in everywhere else "missed" for span in gold})]
         for name, one in answers.items():
-            found = _spans(one, "entities")
-            lines.append(_line(name, record["units"], found, {span: span in gold for span in found}))
+            marks = {span: "right" if span in gold else "wrong" for span in _spans(one, "entities")}
+            lines.append(_line(name, record["units"], marks))
         wrong = int(self.errors(record))
         note = f"{wrong} wrong" if len(answers) == 1 else ""
         return Passage(record["key"], note, "", tuple(lines))
@@ -225,13 +229,12 @@ def _shown(record: Record, span: Span) -> str:
     return f"{join_units(record['units'][span.start : span.end])} {span.label}"
 
 
-def _line(name: str, units: Sequence[str], entities: Sequence[Span], right: Mapping[Span, bool]) -> Line:
-    """The text with its entities; `right` says which are, those that it does not name are gold."""
+def _line(name: str, units: Sequence[str], entities: Mapping[Span, str]) -> Line:
+    """The text with its entities, each with its mark."""
     pieces, done = [], 0
-    for span in sorted(entities, key=lambda one: one.start):
+    for span, mark in sorted(entities.items(), key=lambda one: one[0].start):
         start = max(done, span.start)  # what overlaps cannot be drawn twice
         pieces.append(Piece(_between(units, done, start)))
-        mark = "gold" if span not in right else "right" if right[span] else "wrong"
         pieces.append(Piece(_between(units, start, span.end), mark, span.label))
         done = max(done, span.end)
     pieces.append(Piece(_between(units, done, len(units))))

@@ -44,7 +44,7 @@ class Matrix:
 
     def as_table(self) -> Table:
         """The counts, gold down, predicted across."""
-        rows = [(label, *row) for label, row in zip(self.down, self.counts, strict=True)]
+        rows: list[tuple[Cell, ...]] = [(label, *row) for label, row in zip(self.down, self.counts, strict=True)]
         return Table(("gold \\ predicted", *self.across), rows, title=self.title)
 
 
@@ -90,7 +90,7 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a line. `mark` says what it is (``right``, ``wrong``, ``gold``), "" for plain text."""
+    """A piece of a line. `mark` says what it is (``right``, ``wrong``, ``gold``, ``missed``), "" for plain text."""
 
     text: str
     mark: str = ""
@@ -131,7 +131,7 @@ class Passages:
         """One row per passage."""
         names = tuple(line.name for line in self.passages[0].lines) if self.passages else ()
         noted = any(one.note for one in self.passages)
-        rows = [
+        rows: list[tuple[Cell, ...]] = [
             (one.key, *([one.note] if noted else []), *(line.summary for line in one.lines), plain(one))
             for one in self.passages
         ]
