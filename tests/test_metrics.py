@@ -21,6 +21,7 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
+from hub_core import metrics
 from hub_core.errors import LabelError, SettingsError
 from hub_core.metrics import (
     Scores,
@@ -171,3 +172,10 @@ def test_rows_that_do_not_correspond() -> None:
 def test_labels_to_score_must_be_distinct(labels: list[str]) -> None:
     with pytest.raises(LabelError, match="each once"):
         classification_f1(["a"], ["a"], labels)
+
+
+def test_every_public_name_is_there() -> None:
+    assert sorted(metrics.__all__) == sorted(metrics._HOMES)
+    assert all(getattr(metrics, name) is not None for name in metrics.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'accurracy'; public names: AnswerScores, "):
+        metrics.accurracy  # noqa: B018

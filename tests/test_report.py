@@ -109,7 +109,7 @@ class TestClasses:
         task, rows, answers = class_rows(4)
         pairs = [replace(row, pair="second") for row in rows]
         report = made(task, pairs, [replace(answers[0], truncated=True), *answers[1:]])
-        assert report.about["cut"] == "1 texts"
+        assert report.about["cut"] == "1 text"
         assert all(row["text_pair"] == "second" for row in report.records)
         assert sum(one.count for one in block(report, "length").points) == 4
 
@@ -359,5 +359,5 @@ def test_a_module_answers_for_its_report(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="1 text"):
         expected = module.predict([row.text for row in rows], max_seq_len=5)
     assert [row["predicted"] for row in report.records] == [one["label"] for one in expected]
-    assert report.about == {"module": "tiny 1.0.0", "data": "three rows", "cut": "1 texts"}
+    assert report.about == {"module": "tiny 1.0.0", "data": "three rows", "cut": "1 text"}
     assert make_report(module.known_task(), rows, module.predictor(dtype="auto").predict(rows), about={}).about == {}

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from hub_core.data.problems import counted
 from hub_core.errors import HubError
 from hub_core.examples import Example, Prediction
 from hub_core.metrics import Measure, interval
@@ -140,7 +141,8 @@ def by_length(measure: Measure, lengths: Sequence[int], *, unit: str = "characte
         label = str(limit) if shortest == limit else f"{shortest}-{limit}"
         part = measure.of(rows)
         points.append(Point(label, part.value, *interval(part, resamples=2000), len(rows)))
-    about = f"Rows in {len(points)} groups of about equal size by their length in {unit}; whiskers are 95% intervals."
+    groups = counted(len(points), "group")
+    about = f"Rows in {groups} of about equal size by their length in {unit}; whiskers are 95% intervals."
     return Section("length", "By length", about, (Chart(measure.name, unit, points),))
 
 

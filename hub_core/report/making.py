@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hub_core.data.problems import counted
 from hub_core.errors import SettingsError
 from hub_core.examples import Example, Prediction
 from hub_core.metrics import interval
@@ -106,7 +107,7 @@ def make_report(
     )
     figures = [Figure(name, scores[name], bounds.get(name)) for name in order]
     cut = sum(bool(getattr(answer, "truncated", False)) for answer in answers)
-    said = {**about, **({"cut": f"{cut:,} texts"} if cut else {})}
+    said = {**about, **({"cut": counted(cut, "text")} if cut else {})}
     return Report(task.name, said, figures, kind.sections(records, task.labels), records)
 
 
