@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 _FILES = {
     "answers": "AnswerScores answer_scores best_threshold cmrc2018 squad_v1 squad_v2",
     "calibration": "Bin brier calibration_error log_loss reliability",
-    "classes": "ClassificationScores MultiLabelScores Scores accuracy classification_f1 confusion matthews multilabel_scores",
+    "classes": "ClassificationScores MultiLabelScores Scores accuracy classification_f1 confusion matthews "
+    "multilabel_scores",
     "entities": "EntityScores entity_scores",
     "numbers": "mean_absolute_error mean_squared_error pearson r2 spearman",
     "resampling": "Matched Measure difference interval mcnemar",
