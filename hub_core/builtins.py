@@ -29,6 +29,10 @@ _ENTRIES: Mapping[str, Mapping[str, str]] = {
         "masked-lm": "hub_core.tasks.masked_lm:MaskedLm",
         "question-answering": "hub_core.tasks.question_answering:QuestionAnswering",
     },
+    "report": {
+        "seq-cls": "hub_core.report.classes:ClassReport",
+        "token-cls": "hub_core.report.entities:EntityReport",
+    },
     "dataset": {
         "MSRA_NER": "hub_core.datasets:MSRA_NER",
         "ChnSentiCorp": "hub_core.datasets:ChnSentiCorp",

@@ -27,7 +27,7 @@ STOREYS = (
     "infer exported",
     "torch_engine",
     "torch_module module scratch",
-    "train export cluster combination",
+    "train export cluster combination report",
     "cli",
 )
 STOREY = {name: level for level, names in enumerate(STOREYS) for name in names.split()}

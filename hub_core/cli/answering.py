@@ -1,4 +1,4 @@
-"""Commands that let a module answer: run (a few texts), predict (a file), evaluate (labelled data)."""
+"""Commands that let a module answer: run (a few texts), predict (a file)."""
 
 from __future__ import annotations
 
@@ -13,19 +13,14 @@ import click
 
 from hub_core.cli.command import command
 from hub_core.cli.loading import load_answering, named_folder
-from hub_core.cli.options import PATH, Answering, answering_options, json_flag, rename_labels
-from hub_core.cli.output import print_groups, print_json, print_json_lines, print_record, print_table, progress_bar
-from hub_core.cli.splits import read_split
+from hub_core.cli.options import PATH, Answering, answering_options, json_flag, named_module
+from hub_core.cli.output import print_groups, print_json, print_json_lines, print_table, progress_bar
 from hub_core.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
     from hub_core.examples import Example, Prediction
     from hub_core.infer.predictor import Predictor
     from hub_core.tasks.task import Task
-
-_module = click.option(
-    "--module", "-m", "name", required=True, help="A module's name, hf:org/repo, or a folder with a '/'."
-)
 
 
 @command(
@@ -74,7 +69,7 @@ def run(
 
 
 @command("predict", examples=["hub predict --module bilstm-ner-zh --data texts.txt --output answers.jsonl"])
-@_module
+@named_module
 @click.option("--data", type=PATH, required=True, help="A table (.tsv, .csv, .jsonl, .conll), or a text per line.")
 @click.option("--output", type=PATH, help="Where to write JSON lines; whole or not at all (default: stdout).")
 @click.option(
@@ -118,35 +113,6 @@ def predict(
             stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-@command(
-    "evaluate",
-    examples=[
-        "hub evaluate --module ./ckpt/best_model --data msra_ner --split test",
-        "hub evaluate -m bilstm-sentiment-zh --data chnsenticorp --rename-labels 0=negative,1=positive",
-    ],
-)
-@_module
-@click.option(
-    "--data", type=PATH, required=True, help="A folder with test.tsv (or .csv, .jsonl, .conll, packed or not)."
-)
-@click.option("--split", default="test", help="Which file of the folder: train, dev, test, ...")
-@rename_labels
-@answering_options
-@json_flag
-def evaluate(name: str, data: Path, split: str, rename_labels: dict[str, str], how: Answering, as_json: bool) -> None:
-    """Measure a module on labelled data, over the whole corpus."""
-    module = load_answering(name, how)
-    predictor = module.predictor(dtype=how.dtype)
-    task = predictor.task
-    rows = read_split(
-        data, task=task.name, split=split, labels=task.labels, renaming=rename_labels, options=task.options
-    )
-    examples = list(rows)
-    metrics = task.metrics(examples, list(_predictions(predictor, examples, how)))
-    record = {"module": module.spec.title, "data": str(data), "split": split, "rows": len(examples), **metrics}
-    print_record(record, as_json=as_json)
-
-
 def _check_texts(texts: Sequence[str]) -> None:
     """Raise DataError that counts the texts of the command line from 1."""
     blank = [f"text {at}: the text is empty" for at, text in enumerate(texts, start=1) if not text.strip()]
@@ -154,7 +120,7 @@ def _check_texts(texts: Sequence[str]) -> None:
         raise DataError(blank)
 
 
-def _predictions(predictor: Predictor, examples: Sequence[Example], how: Answering) -> Iterator[Prediction]:
+def predictions(predictor: Predictor, examples: Sequence[Example], how: Answering) -> Iterator[Prediction]:
     """Answers in order, with a progress bar; at the end one warning for all texts that were cut."""
     from hub_core.infer.answers import warn_truncated
 
@@ -171,7 +137,7 @@ def _predictions(predictor: Predictor, examples: Sequence[Example], how: Answeri
 
 def _answers(predictor: Predictor, examples: Sequence[Example], how: Answering) -> Iterator[dict[str, Any]]:
     """Answers as plain data, each with its text."""
-    for example, answer in zip(examples, _predictions(predictor, examples, how), strict=True):
+    for example, answer in zip(examples, predictions(predictor, examples, how), strict=True):
         yield {**predictor.task.asked(example), **predictor.task.as_data(answer)}
 
 

@@ -32,7 +32,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "Answers": {
             "run": "hub_core.cli.answering:run",
             "predict": "hub_core.cli.answering:predict",
-            "evaluate": "hub_core.cli.answering:evaluate",
+            "evaluate": "hub_core.cli.evaluating:evaluate",
+            "compare": "hub_core.cli.evaluating:compare",
         },
         "Making modules": {
             "train": "hub_core.cli.training:train",
