@@ -18,9 +18,13 @@ _ENTRIES: Mapping[str, Mapping[str, str]] = {
         "sentencepiece": "hub_core.text.sentencepiece:SentencePieceTokenizer",
         "char": "hub_core.text.words:CharTokenizer",
         "word": "hub_core.text.words:WordTokenizer",
+        "wobert": "hub_core.text.wobert:WoBertTokenizer",
         "transformers": "hub_core.text.foreign:TransformersTokenizer",
     },
-    "segmenter": {"jieba": "hub_core.text.segment:JiebaSegmenter"},
+    "segmenter": {
+        "jieba": "hub_core.text.segment:JiebaSegmenter",
+        "jieba-dictionary": "hub_core.text.segment:JiebaDictionarySegmenter",
+    },
     "task": {
         "seq-cls": "hub_core.tasks.seq_cls:SeqCls",
         "token-cls": "hub_core.tasks.token_cls:TokenCls",

@@ -20,7 +20,7 @@ STOREYS = (
     "spec examples labels tagging user_config mirrors addresses transfer partials safetensors_header receipt pins",
     "hookspecs builtins plugins",
     "text",
-    "registry store blobs sources http_source trust hf_layout convert install_plan installation",
+    "registry registry_page store blobs sources http_source trust hf_layout convert install_plan installation",
     "metrics data nn",
     "tasks",
     "datasets",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from hub_core.nn.families import family_of
 from hub_core.plugins import catalog
 from hub_core.spec import ModuleSpec
 from hub_core.tasks.task import Task
-from hub_core.text.files import tokenizer_from_files
+from hub_core.text.files import tokenizer_from_files, tokenizer_from_folder
 from hub_core.text.tokenizer import Tokenizer
 from hub_core.torch_module import TorchModule
 
@@ -50,10 +51,15 @@ def write_vocabulary(folder: Path) -> Path:
     return path
 
 
-def small_config(config: Mapping[str, Any], vocab_size: int) -> dict[str, Any]:
-    """A manifest's config with small numbers."""
+def small_config(config: Mapping[str, Any], tokenizer: Tokenizer, *, positions_from: int = 0) -> dict[str, Any]:
+    """A manifest's config with small numbers, for a tokenizer; its positions start at `positions_from`."""
     changed = {key: value for key, value in SMALL.items() if key in config}
-    return {**config, **changed, "vocab_size": vocab_size}
+    if "max_position_embeddings" in changed:
+        changed["max_position_embeddings"] += positions_from
+    ids = {"pad": tokenizer.pad_id, "bos": tokenizer.cls_id, "cls": tokenizer.cls_id}
+    ids |= {"eos": tokenizer.sep_id, "sep": tokenizer.sep_id}
+    named = {f"{name}_token_id": token_id for name, token_id in ids.items() if f"{name}_token_id" in config}
+    return {**config, **changed, **named, "vocab_size": tokenizer.vocab_size}
 
 
 def tiny_module(
@@ -96,7 +102,8 @@ def small_module_folder(spec: ModuleSpec, folder: Path) -> Path:
     """A module folder of a registered module, with its name, architecture and tokenizer type, but small and random."""
     folder.mkdir(parents=True)
     tokenizer = small_tokenizer(spec, folder)
-    config = small_config(spec.config, tokenizer.vocab_size)
+    from_two = spec.family in ("roberta", "xlm-roberta")
+    config = small_config(spec.config, tokenizer, positions_from=tokenizer.pad_id + 1 if from_two else 0)
     small = replace(
         spec,
         config=config,
@@ -104,6 +111,7 @@ def small_module_folder(spec: ModuleSpec, folder: Path) -> Path:
         files=(),
         heads=(),
         metrics={},
+        parameters=None,
         also_versions=(),
         base=f"{spec.name}=={spec.version}",
     )
@@ -118,6 +126,18 @@ def small_tokenizer(spec: ModuleSpec, folder: Path) -> Tokenizer:
     """The tokenizer that a manifest asks for, over small files written into `folder`."""
     options = {key: value for key, value in spec.tokenizer.items() if key not in ("type", "vocab", "model", "words")}
     kind = spec.tokenizer["type"]
+    if kind == "transformers":
+        write_tokenizer_json(folder, spec.family)
+        return tokenizer_from_folder(folder, spec.tokenizer)
+    if kind == "sentencepiece":
+        specials = {
+            "control_symbols": ["[CLS]", "[SEP]", "[MASK]"],
+            "pad_id": 0,
+            "unk_id": 1,
+            "bos_id": -1,
+            "eos_id": -1,
+        }
+        return tokenizer_from_files(kind, model=small_sentencepiece(folder, "spiece", **specials), **options)
     vocabulary = write_vocabulary(folder)
     if kind != "ernie-tiny":
         return tokenizer_from_files(kind, vocab=vocabulary, **options)
@@ -125,10 +145,35 @@ def small_tokenizer(spec: ModuleSpec, folder: Path) -> Tokenizer:
     vocabulary.write_text("\n".join(dict.fromkeys(pieces)) + "\n", encoding="utf-8")
     words = folder / "words.txt"
     words.write_text("中国\n北京\n国务院\n新华社\n", encoding="utf-8")
-    return tokenizer_from_files(kind, vocab=vocabulary, model=small_sentencepiece(folder), words=words, **options)
+    model = small_sentencepiece(folder, "spm_cased_simp_sampled")
+    return tokenizer_from_files(kind, vocab=vocabulary, model=model, words=words, **options)
 
 
-def small_sentencepiece(folder: Path, **options: Any) -> Path:
+def write_tokenizer_json(folder: Path, family: str) -> None:
+    """``tokenizer.json`` and its configuration over `VOCABULARY`, with the special tokens that a family has."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    bert = family not in ("roberta", "xlm-roberta")
+    start, end = ("[CLS]", "[SEP]") if bert else ("<s>", "</s>")
+    specials = VOCABULARY[:5] if bert else ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    pad, unknown, mask = ("[PAD]", "[UNK]", "[MASK]") if bert else ("<pad>", "<unk>", "<mask>")
+    ids = {token: index for index, token in enumerate([*specials, *VOCABULARY[5:]])}
+    backend = Tokenizer(models.WordPiece(ids, unk_token=unknown))
+    backend.normalizer = normalizers.BertNormalizer()
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    second = 1 if family == "bert" else 0
+    between = [end] if bert else [end, end]
+    backend.post_processor = processors.TemplateProcessing(
+        single=[f"{start}:0", "$A:0", f"{end}:0"],
+        pair=[f"{start}:0", "$A:0", *(f"{token}:0" for token in between), f"$B:{second}", f"{end}:{second}"],
+        special_tokens=[(token, ids[token]) for token in (start, end)],
+    )
+    backend.save(str(folder / "tokenizer.json"))
+    config = {"pad_token": pad, "unk_token": unknown, "cls_token": start, "sep_token": end, "mask_token": mask}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def small_sentencepiece(folder: Path, name: str = "spm_cased_simp_sampled", **options: Any) -> Path:
     """A SentencePiece model learnt from the characters of this file; `options` are the trainer's."""
     import sentencepiece
 
@@ -136,11 +181,11 @@ def small_sentencepiece(folder: Path, **options: Any) -> Path:
     text.write_text("\n".join([" ".join(CHARACTERS), CHARACTERS] * 20), encoding="utf-8")
     sentencepiece.SentencePieceTrainer.train(
         input=str(text),
-        model_prefix=str(folder / "spm_cased_simp_sampled"),
+        model_prefix=str(folder / name),
         vocab_size=len(set(CHARACTERS)) + 20,
         hard_vocab_limit=False,
         minloglevel=2,
         **options,
     )
     text.unlink()
-    return folder / "spm_cased_simp_sampled.model"
+    return folder / f"{name}.model"

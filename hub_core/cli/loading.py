@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 def named_folder(name: str) -> Path | None:
     """The folder that is meant, or None where it is a name or an address. Raises NotFoundError where it is missing."""
-    from hub_core.install_plan import request_kind
+    from hub_core.install_plan import no_folder, request_kind
 
     if request_kind(name) != "folder":
         return None
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        raise NotFoundError(f"there is no folder {name}; a repository at Hugging Face is written hf:org/repo")
+        raise no_folder(name)
     return folder
 
 
