@@ -13,7 +13,15 @@ import click
 
 from hub_core.cli.command import command
 from hub_core.cli.loading import load_answering, named_folder
-from hub_core.cli.options import PATH, Answering, answering_options, json_flag, rename_labels
+from hub_core.cli.options import (
+    PATH,
+    Answering,
+    answering_options,
+    columns_option,
+    data_option,
+    json_flag,
+    rename_labels,
+)
 from hub_core.cli.output import print_groups, print_json, print_json_lines, print_record, print_table, progress_bar
 from hub_core.cli.splits import read_split
 from hub_core.errors import DataError, SettingsError
@@ -37,11 +45,13 @@ _module = click.option(
 @click.argument("name")
 @click.argument("texts", nargs=-1)
 @click.option("--input-text", metavar="TEXT", help="One more text to answer.")
-@click.option("--input-path", type=PATH, help="A file with one text per line, or a table (.tsv, .csv, .jsonl, .conll).")
+@click.option(
+    "--input-path", help="A file (or address) with one text per line, or a table (.tsv, .jsonl, .parquet, ...)."
+)
 @answering_options
 @json_flag
 def run(
-    name: str, texts: tuple[str, ...], input_text: str | None, input_path: Path | None, how: Answering, as_json: bool
+    name: str, texts: tuple[str, ...], input_text: str | None, input_path: str | None, how: Answering, as_json: bool
 ) -> None:
     """Let a module answer a few texts, and print a table.
 
@@ -68,7 +78,9 @@ def run(
 
 @command("predict", examples=["hub predict --module bilstm-ner-zh --data texts.txt --output answers.jsonl"])
 @_module
-@click.option("--data", type=PATH, required=True, help="A table (.tsv, .csv, .jsonl, .conll), or a text per line.")
+@click.option(
+    "--data", required=True, help="A table (.tsv, .jsonl, .parquet, ...) or a text per line; may be an address."
+)
 @click.option("--output", type=PATH, help="Where to write JSON lines; whole or not at all (default: stdout).")
 @click.option(
     "--engine-cluster",
@@ -80,7 +92,7 @@ def run(
 @answering_options
 def predict(
     name: str,
-    data: Path,
+    data: str,
     output: Path | None,
     engine_cluster: str | None,
     workers: int | None,
@@ -118,19 +130,27 @@ def predict(
     ],
 )
 @_module
-@click.option(
-    "--data", type=PATH, required=True, help="A folder with test.tsv (or .csv, .jsonl, .conll, packed or not)."
-)
-@click.option("--split", default="test", help="Which file of the folder: train, dev, test, ...")
+@data_option
+@click.option("--split", default="test", help="Which split of it: train, dev, test, ...")
+@columns_option
 @rename_labels
 @answering_options
 @json_flag
-def evaluate(name: str, data: Path, split: str, rename_labels: dict[str, str], how: Answering, as_json: bool) -> None:
+def evaluate(
+    name: str,
+    data: str,
+    split: str,
+    columns: Any,
+    rename_labels: dict[str, str],
+    how: Answering,
+    as_json: bool,
+) -> None:
     """Measure a module on labelled data, over the whole corpus."""
     module = load_answering(name, how)
     predictor = module.predictor(dtype=how.dtype)
     task = predictor.task
-    examples = list(read_split(data, task=task.name, split=split, labels=task.labels, renaming=rename_labels))
+    rows = read_split(data, task=task.name, split=split, labels=task.labels, renaming=rename_labels, columns=columns)
+    examples = list(rows)
     metrics = task.metrics(examples, list(_predictions(predictor, examples, how)))
     record = {"module": module.spec.title, "data": str(data), "split": split, "rows": len(examples), **metrics}
     print_record(record, as_json=as_json)

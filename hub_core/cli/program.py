@@ -39,6 +39,9 @@ COMMANDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "convert": "hub_core.cli.converting:convert",
             "export": "hub_core.cli.exporting:export",
         },
+        "Data": {
+            "data": "hub_core.cli.data:data",
+        },
         "This program": {
             "config": "hub_core.cli.system:config",
             "plugins": "hub_core.cli.system:plugins",

@@ -46,9 +46,8 @@ def locate(name: str, *, data_dir: str | Path | None = None, url: str | None = N
     for place in (shared / name if shared else own, own):
         if place.is_dir():
             return place
-    remedy = (
-        f"put its files in {own}, or set HUB_DATA_HOME to the folder that holds "
-        f"a folder {name!r}" + (f" (now {shared})" if shared else "")
+    remedy = f"put its files in {own}, or set HUB_DATA_HOME to the folder that holds a folder {name!r}" + (
+        f" (now {shared})" if shared else ""
     )
     if url is None:
         raise NotFoundError(f"no data set {name!r} on this machine, and no address to fetch it from; {remedy}")

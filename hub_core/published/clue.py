@@ -168,7 +168,8 @@ class CMRC2018(PublishedDataset):
 
     Documents in SQuAD's form, CLUE's or those of the repository ymcui/cmrc2018. Left out are answers that do not stand
     in the passage where they say (annotators wrote some in their own words: 200 of 9,657 in dev), questions that have
-    none left, and those without a text (2 of trial). Test is published without answers, or with fake ones.
+    none left (3 of dev, 5 of trial), and those without a text (2 of trial). Test is published without answers, or with
+    fake ones.
     """
 
     task = "question-answering"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from hub_core.data.check import ReadSplit
 from hub_core.data.dataset import DataFile, Dataset, renamed_labels
 from hub_core.data.folder import canonical_mode, find_split, splits_in
 from hub_core.data.lines import read_lines
@@ -135,20 +137,27 @@ class PublishedDataset(Dataset):
         return values
 
     @classmethod
+    def read_split(cls, path: Path, task: str) -> ReadSplit:
+        """A file's rows, and everything that is wrong with the others."""
+        problems = Problems(limit=sys.maxsize)
+        rows = list(to_examples(cls.rows(path, problems), RowReading(task, labelled=False), problems))
+        return ReadSplit(rows, (str(path),), problems.error().problems)
+
+    @classmethod
     def _read(
         cls, folder: str | Path, mode: str, reading: RowReading, labelled: bool | None
     ) -> tuple[list[Example], list[DataFile]]:
         plain = mode.removesuffix(CLEAN)
         if plain == mode or mode in cls.modes_in(folder):
             path = cls.path(folder, mode)
-            return cls._examples(path, replace(reading, labelled=True), labelled), [DataFile.at(path)]
+            return cls._usable(path, replace(reading, labelled=True), labelled), [DataFile.at(path)]
         held_out = [other for other in cls.held_out if other in cls.modes_in(folder)]
         paths = [cls.path(folder, other) for other in (plain, *held_out)]
-        rows, *others = (cls._examples(path, reading, labelled if path is paths[0] else None) for path in paths)
+        rows, *others = (cls._usable(path, reading, labelled if path is paths[0] else None) for path in paths)
         return without_repeats(rows, others), [DataFile.at(path) for path in paths]
 
     @classmethod
-    def _examples(cls, path: Path, reading: RowReading, labelled: bool | None) -> list[Example]:
+    def _usable(cls, path: Path, reading: RowReading, labelled: bool | None) -> list[Example]:
         problems = Problems()
         rows = cls.rows(path, problems)
         first = next(rows, None)

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hub_core.data.check import DataReport, ReadSplit, check_splits
 from hub_core.data.dataset import Dataset, labels_of
 from hub_core.data.remote import is_address, shown
 from hub_core.errors import LabelError, NotFoundError, SettingsError, unknown
 from hub_core.examples import Example
 from hub_core.plugins import Entry, catalog
-from hub_core.published.dataset import PublishedDataset
+from hub_core.published.dataset import CLEAN, PublishedDataset
 
 
 def is_named(data: str | Path) -> bool:
@@ -62,6 +63,18 @@ def named_dataset(
                 raise LabelError(unknown("label", label, label_list, where=f"in data set {name}"))
         rows.label_list = list(label_list)
     return rows
+
+
+def check_named(name: str, *, task: str | None = None) -> DataReport:
+    """Look at all splits of a data set that are there, as `hub_core.data.check.check_folder` looks at a folder's."""
+    made = named_class(name)
+    if issubclass(made, PublishedDataset):
+        folder = made.folder()
+        modes = [mode for mode in made.modes_in(folder) if not mode.endswith(CLEAN)]
+        splits = {mode: made.read_split(made.path(folder, mode), task or made.task) for mode in modes}
+    else:
+        splits = {mode: ReadSplit(made(mode=mode)) for mode in made.modes}
+    return check_splits(splits, data=made.__name__, task=task or made.task)
 
 
 def _entry(name: str) -> Entry | None:
