@@ -209,7 +209,8 @@ def _features(columns: Mapping[str, Array], like: Features, examples: Sequence[E
     count = sum(windows)
     if len(windows) != len(examples):
         raise ValueError("another number of rows")
-    values = {name: _values(columns, name, count) for name in columns if not name.endswith(".shape")}
+    names = (name for name in columns if name != "windows" and not name.endswith(".shape"))
+    values = {name: _values(columns, name, count) for name in names}
     weights, targets = values["weight"], values.get("target", [None] * count)
     inputs = [values[f"input.{name}"] for name in like.inputs]
     notes = _made_notes(values, like.meta, count)

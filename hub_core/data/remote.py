@@ -156,6 +156,9 @@ def _state(about: Mapping[str, Any]) -> str | None:
 
 def _told(url: str, error: Exception, *, what: str = "file", done: int = 0, size: Any = None) -> Exception:
     """What a file system's error means. Its own words are left out where the address holds a secret."""
+    cause = error.__cause__
+    if isinstance(error, FileNotFoundError) and isinstance(cause, Exception):  # fsspec's for whatever http says
+        error = error if getattr(cause, "status", None) in (404, 410) else cause
     if isinstance(error, FileNotFoundError):
         return NotFoundError(f"no {what} {redact(url)}")
     reason = type(error).__name__

@@ -207,5 +207,6 @@ class DRCD(CMRC2018):
     """As CMRC2018, in traditional characters: 26,936 train, 3,524 dev, 3,493 test questions."""
 
     modes = Dataset.modes
+    file_names: ClassVar[Mapping[str, Sequence[str]]] = MappingProxyType({})
     folder_name = "drcd"
     url = f"{TASKS}/drcd_public.zip"

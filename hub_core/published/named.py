@@ -24,15 +24,14 @@ def is_named(data: str | Path) -> bool:
         return False
     if _entry(str(data)) is not None:
         return True
-    known = () if "/" in str(data) else catalog().entries("dataset")
-    raise NotFoundError(f"no folder {shown(data)}" + (f"; {unknown('data set', str(data), known)}" if known else ""))
+    raise NotFoundError(f"no folder {shown(data)}" + ("" if "/" in str(data) else f"; {_unknown(str(data))}"))
 
 
 def named_class(name: str) -> Any:
     """The class of a data set by its name, in any spelling: ``tnews``, ``FewCLUE-TNEWS``, ``sst_2``."""
     entry = _entry(name)
     if entry is None:
-        raise NotFoundError(unknown("data set", name, catalog().entries("dataset")))
+        raise NotFoundError(_unknown(name))
     return entry.load()
 
 
@@ -80,6 +79,10 @@ def check_named(name: str, *, task: str | None = None) -> DataReport:
 def _entry(name: str) -> Entry | None:
     wanted = _plain(name)
     return next((entry for known, entry in catalog().entries("dataset").items() if _plain(known) == wanted), None)
+
+
+def _unknown(name: str) -> str:
+    return unknown("data set", name.lower(), map(str.lower, catalog().entries("dataset")))
 
 
 def _plain(name: str) -> str:
