@@ -6,6 +6,12 @@ from collections.abc import Mapping
 
 from hub_core.hookspecs import hookimpl
 
+_DATASETS = (
+    *("ChnSentiCorp", "MSRA_NER", "LCQMC", "SST2", "THUCNews"),
+    *("AFQMC", "TNEWS", "IFLYTEK", "CMNLI", "OCNLI", "CLUEWSC2020", "CSL", "CLUENER", "CMRC2018", "DRCD"),
+    *("FewCLUE_EPRSTMT", "FewCLUE_BUSTM", "FewCLUE_TNEWS", "FewCLUE_IFLYTEK"),
+    *("FewCLUE_CSLDCP", "FewCLUE_OCNLI", "FewCLUE_CSL", "FewCLUE_CLUEWSC"),
+)
 _ENTRIES: Mapping[str, Mapping[str, str]] = {
     "family": {
         "bilstm": "hub_core.nn.bilstm_family:BiLstmFamily",
@@ -37,15 +43,15 @@ _ENTRIES: Mapping[str, Mapping[str, str]] = {
         "seq-cls": "hub_core.report.classes:ClassReport",
         "token-cls": "hub_core.report.entities:EntityReport",
     },
-    "dataset": {
-        "MSRA_NER": "hub_core.datasets:MSRA_NER",
-        "ChnSentiCorp": "hub_core.datasets:ChnSentiCorp",
-    },
+    "dataset": {name: f"hub_core.datasets:{name}" for name in _DATASETS},
     "table": {
         "tsv": "hub_core.data.tables:read_tsv",
         "csv": "hub_core.data.tables:read_csv",
         "jsonl": "hub_core.data.tables:read_jsonl",
         "conll": "hub_core.data.tables:read_conll",
+        "json": "hub_core.data.json_tables:read_json",
+        "squad": "hub_core.data.json_tables:read_squad",
+        "parquet": "hub_core.data.parquet:read_parquet",
     },
 }
 

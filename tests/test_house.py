@@ -23,6 +23,7 @@ STOREYS = (
     "registry registry_page store blobs sources http_source trust hf_layout convert install_plan installation",
     "metrics data nn",
     "tasks",
+    "published",
     "datasets",
     "infer exported",
     "torch_engine",

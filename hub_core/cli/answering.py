@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 @click.argument("texts", nargs=-1)
 @click.option("--input-text", metavar="TEXT", help="One more text to answer.")
 @click.option("--text-pair", metavar="TEXT", help="The second text of every pair; of a question its context.")
-@click.option("--input-path", type=PATH, help="A file with one text per line, or a table (.tsv, .csv, .jsonl, .conll).")
+@click.option(
+    "--input-path", help="A file (or address) with one text per line, or a table (.tsv, .jsonl, .parquet, ...)."
+)
 @answering_options
 @json_flag
 def run(
@@ -42,7 +44,7 @@ def run(
     texts: tuple[str, ...],
     input_text: str | None,
     text_pair: str | None,
-    input_path: Path | None,
+    input_path: str | None,
     how: Answering,
     as_json: bool,
 ) -> None:
@@ -70,7 +72,9 @@ def run(
 
 @command("predict", examples=["hub predict --module bilstm-ner-zh --data texts.txt --output answers.jsonl"])
 @named_module
-@click.option("--data", type=PATH, required=True, help="A table (.tsv, .csv, .jsonl, .conll), or a text per line.")
+@click.option(
+    "--data", required=True, help="A table (.tsv, .jsonl, .parquet, ...) or a text per line; may be an address."
+)
 @click.option("--output", type=PATH, help="Where to write JSON lines; whole or not at all (default: stdout).")
 @click.option(
     "--engine-cluster",
@@ -82,7 +86,7 @@ def run(
 @answering_options
 def predict(
     name: str,
-    data: Path,
+    data: str,
     output: Path | None,
     engine_cluster: str | None,
     workers: int | None,

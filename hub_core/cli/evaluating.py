@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,16 +11,28 @@ import click
 from hub_core.cli.answering import predictions
 from hub_core.cli.command import command
 from hub_core.cli.loading import load_answering
-from hub_core.cli.options import PATH, Answering, answering_options, json_flag, named_module, rename_labels
+from hub_core.cli.options import (
+    PATH,
+    Answering,
+    answering_options,
+    columns_option,
+    data_option,
+    json_flag,
+    named_module,
+    rename_labels,
+)
 from hub_core.cli.output import note, print_json, print_record
 from hub_core.cli.splits import read_split
 from hub_core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from hub_core.data.tables import Columns
+    from hub_core.examples import Example
     from hub_core.report import Comparison, Report
     from hub_core.report.any_task import Record
+    from hub_core.tasks.task import Task
 
 _split = click.option("--split", default="test", help="Which file of the folder: train, dev, test, ...")
 
@@ -33,28 +46,29 @@ _split = click.option("--split", default="test", help="Which file of the folder:
     ],
 )
 @named_module
-@click.option(
-    "--data", type=PATH, required=True, help="A folder with test.tsv (or .csv, .jsonl, .conll, packed or not)."
-)
+@data_option
 @_split
+@columns_option
 @click.option("--report", type=PATH, help="Print a report, and write it to this folder: a page, its data, every row.")
 @rename_labels
 @answering_options
 @json_flag
 def evaluate(
     name: str,
-    data: Path,
+    data: str,
     split: str,
+    columns: Columns | None,
     report: Path | None,
     rename_labels: dict[str, str],
     how: Answering,
     as_json: bool,
 ) -> None:
     """Measure a module on labelled data, over the whole corpus."""
+    asked = _Asked(data, split, columns, rename_labels)
     if report is not None:
         from hub_core.cli.reporting import print_report
 
-        made = _report(name, data, split, rename_labels, how)
+        made = _report(name, asked, how)
         _save(made, report)
         if as_json:
             print_json(made.as_data())
@@ -64,12 +78,9 @@ def evaluate(
     module = load_answering(name, how)
     predictor = module.predictor(dtype=how.dtype)
     task = predictor.task
-    rows = read_split(
-        data, task=task.name, split=split, labels=task.labels, renaming=rename_labels, options=task.options
-    )
-    examples = list(rows)
+    examples = asked.rows(task)
     metrics = task.metrics(examples, list(predictions(predictor, examples, how)))
-    record = {"module": module.spec.title, "data": str(data), "split": split, "rows": len(examples), **metrics}
+    record = {"module": module.spec.title, "data": data, "split": split, "rows": len(examples), **metrics}
     print_record(record, as_json=as_json)
 
 
@@ -82,8 +93,9 @@ def evaluate(
 )
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option("--data", type=PATH, help="A folder with labelled rows; saved predictions need none.")
+@click.option("--data", help="Labelled rows: a folder, an address, or a data set's name; saved predictions need none.")
 @_split
+@columns_option
 @click.option("--report", type=PATH, help="Write the comparison to this folder: a page, its data, every row.")
 @rename_labels
 @answering_options
@@ -91,8 +103,9 @@ def evaluate(
 def compare(
     first: str,
     second: str,
-    data: Path | None,
+    data: str | None,
     split: str,
+    columns: Columns | None,
     report: Path | None,
     rename_labels: dict[str, str],
     how: Answering,
@@ -106,7 +119,8 @@ def compare(
     from hub_core.cli.reporting import print_comparison
     from hub_core.report import compare as compare_records
 
-    sides = [_records(one, data, split, rename_labels, how) for one in (first, second)]
+    asked = None if data is None else _Asked(data, split, columns, rename_labels)
+    sides = [_records(one, asked, how) for one in (first, second)]
     found = compare_records(*sides, names=(first, second))
     if report is not None:
         _save(found, report)
@@ -116,7 +130,30 @@ def compare(
         print_comparison(found)
 
 
-def _records(name: str, data: Path | None, split: str, renaming: dict[str, str], how: Answering) -> Sequence[Record]:
+@dataclass(frozen=True)
+class _Asked:
+    """The labelled rows that a module is to answer."""
+
+    data: str
+    split: str
+    columns: Columns | None
+    renaming: Mapping[str, str]
+
+    def rows(self, task: Task) -> list[Example]:
+        """The rows as a task reads them."""
+        rows = read_split(
+            self.data,
+            task=task.name,
+            split=self.split,
+            labels=task.labels,
+            renaming=self.renaming,
+            columns=self.columns,
+            options=task.options,
+        )
+        return list(rows)
+
+
+def _records(name: str, asked: _Asked | None, how: Answering) -> Sequence[Record]:
     """The records of saved predictions, or of a module that answers now."""
     from hub_core.report import read_records
     from hub_core.report.records import PREDICTIONS
@@ -124,21 +161,19 @@ def _records(name: str, data: Path | None, split: str, renaming: dict[str, str],
     place = Path(name).expanduser()
     if place.suffix == ".jsonl" or (place / PREDICTIONS).is_file():
         return read_records(place)
-    if data is None:
+    if asked is None:
         raise click.UsageError(f"--data says on which rows {name} is to answer; only saved predictions need none")
-    return _report(name, data, split, renaming, how).records
+    return _report(name, asked, how).records
 
 
-def _report(name: str, data: Path, split: str, renaming: dict[str, str], how: Answering) -> Report:
+def _report(name: str, asked: _Asked, how: Answering) -> Report:
     from hub_core.report import make_report
 
     module = load_answering(name, how)
     predictor = module.predictor(dtype=how.dtype)
     task = predictor.task
-    examples = list(
-        read_split(data, task=task.name, split=split, labels=task.labels, renaming=renaming, options=task.options)
-    )
-    about = {"module": module.spec.title, "data": str(data), "split": split}
+    examples = asked.rows(task)
+    about = {"module": module.spec.title, "data": asked.data, "split": asked.split}
     return make_report(task, examples, predictions(predictor, examples, how), about=about)
 
 

@@ -42,6 +42,34 @@ rename_labels = click.option(
 )
 
 
+def _columns(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | dict[str, str] | None:
+    """Read ``text,label`` or ``sentence=text,label_desc=label``. Raises click.BadParameter for a mixture of both."""
+    if value is None:
+        return None
+    parts = [part.partition("=") for part in value.split(",")]
+    names = [(old.strip(), new.strip()) for old, _, new in parts]
+    if not any(sign for _, sign, _ in parts) and all(old for old, _ in names):
+        return [old for old, _ in names]
+    renamed = dict(names)
+    if not all(renamed) or not all(renamed.values()) or len(renamed) < len(names):
+        raise click.BadParameter(f"{value!r} is neither text,label nor sentence=text,tag=label", ctx, parameter)
+    return renamed
+
+
+#: Labelled data.
+data_option = click.option(
+    "--data",
+    required=True,
+    help="A folder (or address) with train.tsv, dev.jsonl, test.parquet, ...; or a data set's name, such as tnews.",
+)
+columns_option = click.option(
+    "--columns",
+    metavar="NAME,... | OLD=NEW,...",
+    callback=_columns,
+    help="What a file without a header has, in order: text,label. Or better names: sentence=text,tag=label.",
+)
+
+
 @dataclass(frozen=True)
 class Answering:
     """How a module is to answer: the options that run, predict and evaluate share."""

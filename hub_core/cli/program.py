@@ -42,6 +42,9 @@ COMMANDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "combine": "hub_core.cli.deriving:combine",
             "calibrate": "hub_core.cli.deriving:calibrate",
         },
+        "Data": {
+            "data": "hub_core.cli.data:data",
+        },
         "This program": {
             "config": "hub_core.cli.system:config",
             "plugins": "hub_core.cli.system:plugins",

@@ -12,7 +12,7 @@ import click
 
 from hub_core.cli.command import command
 from hub_core.cli.loading import load_base, trained_labels
-from hub_core.cli.options import PATH, json_flag, rename_labels, task_options
+from hub_core.cli.options import PATH, columns_option, data_option, json_flag, rename_labels, task_options
 from hub_core.cli.output import note, print_record
 from hub_core.cli.splits import read_split
 from hub_core.train.settings import TrainSettings
@@ -54,7 +54,8 @@ def _option_type(hint: Any) -> Any:
         "hub train --manifest student.json --task seq-cls --data reviews --rename-labels 0=negative,1=positive",
     ],
 )
-@click.option("--data", type=PATH, required=True, help="A folder with train.tsv and dev.tsv (or .csv, .jsonl, .conll).")
+@data_option
+@columns_option
 @click.option("--task", required=True, help="seq-cls, token-cls, text-matching, embedding, masked-lm, ...")
 @task_options
 @click.option("--module", "-m", help="The module to fine-tune: a name, hf:org/repo, or a folder with a '/'.")
@@ -66,8 +67,8 @@ def _option_type(hint: Any) -> Any:
     default="ckpt",
     help="Gets best_model/, epoch_N/ and state/; an interrupted run continues from there.",
 )
-@click.option("--train-split", default="train", help="The file of the folder to train on.")
-@click.option("--dev-split", default="dev", help="The file that picks the best model; '' for none.")
+@click.option("--train-split", default="train", help="The split to train on.")
+@click.option("--dev-split", default="dev", help="The split that picks the best model; '' for none.")
 @rename_labels
 @click.option("--new-head", is_flag=True, help="--module: a fresh head where it has one with other labels.")
 @click.option("--epochs", type=_AT_LEAST_ONE, default=3, help="Epochs in all; an interrupted run does the rest.")
@@ -106,7 +107,8 @@ def train(config: Path | None, as_json: bool, **options: Any) -> None:
 class _Job:
     """What the command's own options say, each under its name."""
 
-    data: Path
+    data: str
+    columns: Any
     task: str
     module: str | None
     manifest: Path | None
@@ -163,6 +165,7 @@ class _Job:
             split=split,
             labels=labels,
             renaming=self.rename_labels,
+            columns=self.columns,
             options=self.task_options,
         )
 

@@ -106,7 +106,7 @@ class Embedding(Task):
         pair = None if column is None or row.columns[column] is None else text_of(row, column)
         label_column = column_of(row, LABEL, required=False)
         value = None if label_column is None else row.columns[label_column]
-        label = number_of(value, "the label") if reading.labelled and value not in (None, "") else None
+        label = None if value in (None, "") else number_of(value, "the label")
         if reading.labelled and pair is None:
             raise BadRowError((0, "the second text is missing"))
         others = other_columns(row, {*TEXT, *PAIR, *LABEL, *NEGATIVES})

@@ -88,7 +88,7 @@ class MaskedLm(Task):
         count = text.count(MASK)
         if not count:
             raise BadRowError((0, f"the text has no {MASK}"))
-        value = label_value(row, reading) if reading.labelled else None
+        value = label_value(row, reading)
         label = None
         if value is not None:
             label = (value,) if count == 1 and isinstance(value, str) else strings_of(value, "labels")

@@ -99,14 +99,13 @@ class QuestionAnswering(Task):
     def read(cls, row: Row, reading: RowReading, pool: dict[str, str]) -> Example:
         """A question, its context, and the answers that stand in it (none: the context does not say)."""
         question, context = text_of(row, column_of(row, QUESTION)), text_of(row, column_of(row, CONTEXT))
-        answers = None
-        if reading.labelled:
-            answers = _answers(row.columns[column_of(row, ANSWERS)])
-            for answer in answers:
-                if context[answer.start : answer.start + len(answer.text)] != answer.text:
-                    raise BadRowError(
-                        (0, f"answer {shortened(answer.text)!r} does not stand at {answer.start} of its context")
-                    )
+        column = column_of(row, ANSWERS, required=reading.labelled)
+        answers = None if column is None else _answers(row.columns[column])
+        for answer in answers or ():
+            if context[answer.start : answer.start + len(answer.text)] != answer.text:
+                raise BadRowError(
+                    (0, f"answer {shortened(answer.text)!r} does not stand at {answer.start} of its context")
+                )
         others = other_columns(row, {*QUESTION, *CONTEXT, *ANSWERS})
         return Example(question, pool.setdefault(context, context), None, answers, row_key(row), others)
 

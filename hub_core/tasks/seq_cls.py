@@ -77,7 +77,7 @@ class SeqCls(Task):
         text = text_of(row, column_of(row, TEXT))
         pair = cls.read_pair(row)
         problem = reading.options.get("problem", cls.option_defaults["problem"])
-        value = label_value(row, reading, empty=problem == "multi-label") if reading.labelled else None
+        value = label_value(row, reading, empty=problem == "multi-label")
         kind = PROBLEMS[one_of("problem", problem, tuple(PROBLEMS))]
         label = None if value is None else kind.read(value, row, reading, pool)
         return Example(text, pair, None, label, row_key(row), other_columns(row, {*TEXT, *PAIR, *LABEL}))
