@@ -36,7 +36,7 @@ svg { display: block; width: 100%; height: auto; margin: 8px 0 }
 svg text { font-size: 13px; fill: var(--ink) } svg .soft { fill: var(--soft) }
 .bar { fill: var(--bar) } .bad { fill: var(--bad) } .back { fill: var(--panel) }
 article { background: var(--panel); border-radius: 8px; padding: 10px 14px; margin: 8px 0; overflow-wrap: anywhere }
-article p { margin: 6px 0 0 } code { font-size: 13px } .none { font-style: italic }
+article p { margin: 6px 0 0; display: flex; flex-wrap: wrap; gap: 0 20px } article b { color: var(--ink) } code { font-size: 13px } .none { font-style: italic }
 @media print { article { break-inside: avoid } }
 """
 
@@ -116,7 +116,7 @@ def _leaks(found: DataReport) -> list[Element]:
     cases = [
         part
         for one in found.leaks
-        if one.cases
+        if not one.split.startswith("train")  # seen from the other side they are the same
         for part in (_e("h3", f"{one.split} in {one.other}"), *map(_case, one.cases))
     ]
     return _part("Leaks", about, _bars("Shares of rows that stand in another split", rows), *cases)
@@ -187,7 +187,7 @@ def _cases(title: str, about: str, splits: Sequence[SplitReport], field: str) ->
 
 
 def _case(case: Case) -> Element:
-    rows = [part for key, label in case.rows for part in (_e("code", key), f" {label}  " if label else "  ")]
+    rows = [_e("span", _e("code", key), " ", _e("b", label)) for key, label in case.rows]
     return _e("article", _e("div", case.text, dir="auto"), _e("p", *rows))
 
 
