@@ -74,7 +74,7 @@ class FileSpec:
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """A task head: which task, its labels in target order, and the task's own options (``suffix``, ...)."""
+    """A task head: which task, its labels in target order (none of a task without), and its own options."""
 
     task: str
     labels: tuple[str, ...]
@@ -358,11 +358,11 @@ class _Reader:
     def heads(self, key: str) -> tuple[HeadSpec, ...]:
         found = []
         for item in self.objects(key):
-            task, labels, name = item.get("task"), item.get("labels"), item.get("name", "default")
+            task, labels, name = item.get("task"), item.get("labels", []), item.get("name", "default")
             options = item.get("options", {})
             if not isinstance(task, str) or not isinstance(name, str) or not isinstance(options, dict):
                 self._problems.append(f"key {key!r}: a head needs a task and a name (strings) and options (an object)")
-            elif not isinstance(labels, list) or not labels or not all(isinstance(i, str) for i in labels):
+            elif not isinstance(labels, list) or not all(isinstance(i, str) for i in labels):
                 self._problems.append(f"key {key!r}: head {name!r} needs a list of labels")
             elif len(set(labels)) != len(labels):
                 self._problems.append(f"key {key!r}: head {name!r} has a label twice")
