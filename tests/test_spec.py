@@ -125,7 +125,7 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"files": [{"path": "a", "sources": [{"url": "b", "sha256": "../x"}]}]}, "64 lower-case hex digits"),
         ({"files": [{"path": "a", "sources": [{"url": "b", "convert": "padle"}]}]}, "did you mean 'paddle'"),
         ({"heads": [{"task": 1, "labels": ["a"]}]}, "a head needs a task and a name"),
-        ({"heads": [{"task": "t", "labels": []}]}, "needs a list of labels"),
+        ({"heads": [{"task": "t", "labels": "ab"}]}, "needs a list of labels"),
         ({"heads": [{"task": "t", "labels": ["a", "a"]}]}, "has a label twice"),
     ],
 )

@@ -179,7 +179,7 @@ def _described(spec: ModuleSpec) -> dict[str, object]:
         "languages": ", ".join(spec.languages),
         "licence": spec.license,
         "homepage": spec.homepage,
-        **{f"head {head.name}": f"{head.task}: {', '.join(head.labels)}" for head in spec.heads},
+        **{f"head {head.name}": ": ".join((head.task, *filter(None, [", ".join(head.labels)]))) for head in spec.heads},
         **{f"measured {key}": value for key, value in spec.metrics.items()},
         "withdrawn": spec.yanked,
         **({"no address": spec.unavailable} if spec.unavailable else {}),

@@ -134,8 +134,8 @@ class TransformersFamily:
                 network,
                 tensors,
                 prefix=str(network.base_model_prefix),
-                # Of a bare encoder only the pooler may be missing, which few files of pre-training have.
-                new_head=new_head or not heads,
+                # Where no head has weights only the pooler may be missing, which few files of pre-training have.
+                new_head=new_head or not any(task_of(head).has_weights for head in heads),
                 known=lambda: self._known_heads(config),
                 where=where,
             )
