@@ -129,7 +129,7 @@ def config_json(spec: ModuleSpec, architectures: Collection[str] = ()) -> dict[s
     record = {"model_type": spec.family, **spec.config}
     if architectures:
         record["architectures"] = list(architectures)
-    if spec.heads:
+    if spec.heads and spec.heads[0].labels:
         labels = spec.heads[0].labels
         record["id2label"] = {str(target): label for target, label in enumerate(labels)}
         record["label2id"] = {label: target for target, label in enumerate(labels)}
@@ -167,6 +167,8 @@ def _heads(config: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
     head: dict[str, Any] = {"task": task, "labels": [label for _, label in rows]}
     # One output is a number to `transformers`, whatever the configuration says or leaves out.
     problem = "regression" if len(rows) == 1 else PROBLEMS.get(str(config.get("problem_type")))
+    if problem == "regression" and len(rows) > 1:
+        return []  # several numbers at once are no task here
     if task == "seq-cls" and problem is not None:
         head["options"] = {"problem": problem}
     return [head] if len(rows) > 1 or task == "seq-cls" else []

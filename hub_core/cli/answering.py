@@ -184,7 +184,7 @@ def _written(path: Path) -> Iterator[Any]:
 
 def _print_answers(task: Task, rows: Sequence[dict[str, Any]]) -> None:
     """A table with a row per text, or (where an answer may have several rows) with each text as a heading."""
-    tables = [task.as_table(row) for row in rows]
+    tables = [task.as_table({name: row[name] for name in row if name not in task.asked_names}) for row in rows]
     columns = list(dict.fromkeys(column for table in tables for row in table for column in row))
     texts = [_shown(task, row) for row in rows]
     if task.one_row:

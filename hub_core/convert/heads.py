@@ -81,6 +81,8 @@ def head_of(
     if len(set(labels)) != len(labels) or not all(isinstance(label, str) and label for label in labels):
         raise ConvertError(f"{where}: labels must be different strings, none of them empty: {listed(map(str, labels))}")
     problem = "regression" if count == 1 else PROBLEMS.get(str(problem_type))
+    if problem == "regression" and count > 1:  # several numbers at once are no task here
+        return Head(architecture, None, {"problem_type": problem_type})
     if task == "seq-cls" and problem is not None:
         spelt = {name: word for word, name in PROBLEMS.items()}[problem]
         return Head(architecture, HeadSpec(task, labels, options={"problem": problem}), {"problem_type": spelt})

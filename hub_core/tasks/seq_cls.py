@@ -55,8 +55,17 @@ class SeqCls(Task):
         super().check_options()
         kind = PROBLEMS[one_of("problem", self.options["problem"], tuple(PROBLEMS))]
         self.problem: Problem = kind(self.labels, self.options)
-        self.metric_names, self.main_metric = self.problem.metric_names, self.problem.main_metric
         self.one_row = self.options["problem"] != "multi-label"
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Those of the problem."""
+        return self.problem.metric_names
+
+    @property
+    def main_metric(self) -> str:
+        """That of the problem."""
+        return self.problem.main_metric
 
     @classmethod
     def labels_for(cls, given: Sequence[str] | None, num_classes: int, options: Mapping[str, Any]) -> tuple[str, ...]:

@@ -63,9 +63,6 @@ class Task(ABC):
     one_row: bool = True
     asked_names: ClassVar[tuple[str, ...]] = ("text", "text_pair")
     option_defaults: ClassVar[Mapping[str, Any]] = {"max_seq_len": None}
-    #: The keys that `metrics` may have, and the one by which models are compared; larger is better.
-    metric_names: tuple[str, ...]
-    main_metric: str
 
     def __init__(self, labels: Sequence[str], options: Mapping[str, Any] | None = None) -> None:
         self.labels = tuple(labels)
@@ -75,6 +72,16 @@ class Task(ABC):
         self.options: Mapping[str, Any] = {**self.option_defaults, **given}
         self._targets = {label: target for target, label in enumerate(self.labels)}
         self.check_options()
+
+    @property
+    @abstractmethod
+    def metric_names(self) -> tuple[str, ...]:
+        """The keys of `metrics` by which models can be compared; larger is better."""
+
+    @property
+    @abstractmethod
+    def main_metric(self) -> str:
+        """The one by which they are, unless told otherwise."""
 
     def check_options(self) -> None:
         """Raise SettingsError for an unusable value of an option, LabelError for one that does not fit the labels."""
