@@ -17,7 +17,7 @@ from hub_core.version import __version__
 if TYPE_CHECKING:
     from hub_core import datasets, errors
     from hub_core.errors import HubError
-    from hub_core.installation import install
+    from hub_core.installation import download, install
     from hub_core.module import Module
     from hub_core.scratch import new_module
     from hub_core.text.files import tokenizer_from_files
@@ -31,6 +31,7 @@ _PUBLIC = {
     "TrainSettings": "hub_core.train.settings:TrainSettings",
     "Trainer": "hub_core.train.trainer:Trainer",
     "datasets": "hub_core.datasets",
+    "download": "hub_core.installation:download",
     "errors": "hub_core.errors",
     "install": "hub_core.installation:install",
     "new_module": "hub_core.scratch:new_module",
@@ -44,6 +45,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "datasets",
+    "download",
     "errors",
     "install",
     "new_module",

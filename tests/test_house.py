@@ -18,9 +18,10 @@ PACKAGE = Path(hub_core.__file__).parent
 STOREYS = (
     "version errors paths",
     "spec examples labels tagging user_config mirrors addresses transfer partials safetensors_header receipt pins",
-    "hookspecs builtins plugins",
+    "hookspecs builtins plugins preferences",
     "text",
-    "registry store blobs sources http_source trust hf_layout convert install_plan installation",
+    "registry store blobs sources http_source trust hf_layout convert archives",
+    "install_plan bringing installation caches",
     "metrics data nn",
     "tasks",
     "datasets",

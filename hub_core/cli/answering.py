@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub_core.cli.command import command
+from hub_core.cli.completing import ModuleName
 from hub_core.cli.loading import load_answering, named_folder
 from hub_core.cli.options import PATH, Answering, answering_options, json_flag, rename_labels
 from hub_core.cli.output import print_groups, print_json, print_json_lines, print_record, print_table, progress_bar
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
     from hub_core.infer.predictor import Predictor
 
 _module = click.option(
-    "--module", "-m", "name", required=True, help="A module's name, hf:org/repo, or a folder with a '/'."
+    "--module",
+    "-m",
+    "name",
+    required=True,
+    type=ModuleName(),
+    help="A module's name, hf:org/repo, or a folder with a '/'.",
 )
 
 
@@ -34,7 +40,7 @@ _module = click.option(
         "hub run ./ckpt/best_model --input-path texts.txt --json",
     ],
 )
-@click.argument("name")
+@click.argument("name", type=ModuleName())
 @click.argument("texts", nargs=-1)
 @click.option("--input-text", metavar="TEXT", help="One more text to answer.")
 @click.option("--input-path", type=PATH, help="A file with one text per line, or a table (.tsv, .csv, .jsonl, .conll).")

@@ -59,6 +59,16 @@ def print_record(record: Mapping[str, object], *, as_json: bool) -> None:
         print_pairs({name: f"{value:.4f}" if isinstance(value, float) else value for name, value in record.items()})
 
 
+def in_bytes(size: int) -> str:
+    """A number of bytes for people.
+
+    >>> in_bytes(999), in_bytes(1024), in_bytes(34_567_890)
+    ('999 bytes', '1.0 KiB', '33.0 MiB')
+    """
+    power = min(max(size.bit_length() - 1, 0) // 10, 4)
+    return f"{size / 1024**power:.1f} {'KMGT'[power - 1]}iB" if power else f"{size} bytes"
+
+
 def note(text: str) -> None:
     """Write to stderr for the person at the terminal, above a progress bar where one is shown."""
     shown = "\n".join(printable(line) for line in text.split("\n"))
@@ -71,15 +81,22 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def plain_notes() -> Iterator[None]:
-    """For the length of the block, warnings and the log lines of hub_core are notes: without file names and source."""
+def plain_notes(level: str | None = None) -> Iterator[None]:
+    """For the length of the block, warnings and the log lines of hub_core are notes: without file names and source.
+
+    With a `level` (``error``, ...) only what is at least as grave.
+    """
     logger, handler = logging.getLogger("hub_core"), _Notes()
+    before = logger.level
     logger.addHandler(handler)
+    if level is not None:
+        logger.setLevel(level.upper())
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: note(f"warning: {message}")
+            warnings.showwarning = lambda message, *_, **__: None if level == "error" else note(f"warning: {message}")
             yield
     finally:
+        logger.setLevel(before)
         logger.removeHandler(handler)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import click
 
 from hub_core.cli.command import command
+from hub_core.cli.completing import ModuleName
 from hub_core.cli.loading import load_base, trained_labels
 from hub_core.cli.options import PATH, json_flag, rename_labels
 from hub_core.cli.output import note, print_record
@@ -56,7 +57,9 @@ def _option_type(hint: Any) -> Any:
 )
 @click.option("--data", type=PATH, required=True, help="A folder with train.tsv and dev.tsv (or .csv, .jsonl, .conll).")
 @click.option("--task", required=True, help="seq-cls or token-cls.")
-@click.option("--module", "-m", help="The module to fine-tune: a name, hf:org/repo, or a folder with a '/'.")
+@click.option(
+    "--module", "-m", type=ModuleName(), help="The module to fine-tune: a name, hf:org/repo, or a folder with a '/'."
+)
 @click.option("--manifest", type=PATH, help="Instead: the manifest of a new module, with random weights.")
 @click.option(
     "--checkpoint-dir",
