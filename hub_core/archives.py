@@ -45,6 +45,7 @@ def unpack(archive: Path, folder: Path) -> None:
     try:
         with tarfile.open(archive) as tar:
             entries = [(_safe_path(member, archive), member) for member in tar if not member.isdir()]
+            _check_end(tar)
             _check(entries, archive)
             one_folder = len({path.parts[0] for path, _ in entries}) == 1
             depth = 1 if one_folder and all(len(path.parts) > 1 for path, _ in entries) else 0
@@ -64,6 +65,14 @@ def _safe_path(member: tarfile.TarInfo, archive: Path) -> PurePosixPath:
     if not safe_relative(str(path)):
         raise IntegrityError(f"{archive}: {member.name!r} would not stay in the folder on every system")
     return path
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """Raise ReadError where the zeros that end every archive are missing: `tarfile` would take a part for the whole."""
+    if tar.fileobj is not None:
+        tar.fileobj.seek(tar.offset)
+        if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("it ends too early")
 
 
 def _check(entries: list[tuple[PurePosixPath, tarfile.TarInfo]], archive: Path) -> None:

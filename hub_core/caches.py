@@ -87,6 +87,16 @@ def size_of(paths: Iterable[Path]) -> int:
     return sum(files.values())
 
 
+def in_bytes(size: int) -> str:
+    """A number of bytes for people.
+
+    >>> in_bytes(999), in_bytes(1024), in_bytes(34_567_890)
+    ('999 bytes', '1.0 KiB', '33.0 MiB')
+    """
+    power = min(max(size.bit_length() - 1, 0) // 10, 4)
+    return f"{size / 1024**power:.1f} {'KMGT'[power - 1]}iB" if power else f"{size} bytes"
+
+
 def _partials(folder: Path) -> list[Path]:
     """Broken-off transfers, but for those that another process has taken up and still writes."""
     free = [path for path in folder.glob("[!.]*") if path.is_file()]

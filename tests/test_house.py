@@ -28,7 +28,7 @@ STOREYS = (
     "infer exported",
     "torch_engine",
     "torch_module module scratch",
-    "train export cluster",
+    "train export cluster doctor probes",
     "cli",
 )
 STOREY = {name: level for level, names in enumerate(STOREYS) for name in names.split()}

@@ -59,16 +59,6 @@ def print_record(record: Mapping[str, object], *, as_json: bool) -> None:
         print_pairs({name: f"{value:.4f}" if isinstance(value, float) else value for name, value in record.items()})
 
 
-def in_bytes(size: int) -> str:
-    """A number of bytes for people.
-
-    >>> in_bytes(999), in_bytes(1024), in_bytes(34_567_890)
-    ('999 bytes', '1.0 KiB', '33.0 MiB')
-    """
-    power = min(max(size.bit_length() - 1, 0) // 10, 4)
-    return f"{size / 1024**power:.1f} {'KMGT'[power - 1]}iB" if power else f"{size} bytes"
-
-
 def note(text: str) -> None:
     """Write to stderr for the person at the terminal, above a progress bar where one is shown."""
     shown = "\n".join(printable(line) for line in text.split("\n"))

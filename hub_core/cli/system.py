@@ -7,7 +7,7 @@ import click
 from hub_core.cli.command import COMPLETION_VARIABLE, CONTEXT, PROGRAM, command
 from hub_core.cli.completing import complete_command
 from hub_core.cli.options import json_flag
-from hub_core.cli.output import in_bytes, note, print_json, print_pairs, print_table
+from hub_core.cli.output import note, print_json, print_pairs, print_table
 from hub_core.version import __version__
 
 _STANDS_ON = ("torch", "transformers", "tokenizers", "safetensors")
@@ -66,7 +66,7 @@ def clear(names: tuple[str, ...], every: bool, dry_run: bool, as_json: bool) -> 
     Without names those go that come back without the network. Installed modules, settings and data sets that you put
     in place yourself are never touched.
     """
-    from hub_core.caches import caches, choose
+    from hub_core.caches import caches, choose, in_bytes
     from hub_core.caches import clear as clear_caches
 
     if names and every:
