@@ -58,7 +58,8 @@ def probe_transformers() -> dict[str, Any]:
     from transformers import AutoConfig, AutoModel
 
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
-    network = AutoModel.from_config(AutoConfig.for_model("bert", vocab_size=8, **sizes)).eval()
+    auto: Any = AutoModel
+    network = auto.from_config(AutoConfig.for_model("bert", vocab_size=8, **sizes)).eval()
     with torch.inference_mode():
         states = network(torch.tensor([[1, 2, 3]])).last_hidden_state
     if tuple(states.shape) != (1, 3, 8) or not bool(torch.isfinite(states).all()):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 
-class ModuleName(click.ParamType):
+class ModuleName(click.ParamType):  # type: ignore[type-arg] # generic since click 8.4
     """A module as users name it; shells complete names, and paths where nothing of that name is known.
 
     `installed`: only what is installed, and could be removed, is completed.

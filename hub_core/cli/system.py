@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hub_core.cli.command import COMPLETION_VARIABLE, CONTEXT, PROGRAM, command
+from hub_core.cli.command import COMPLETION_VARIABLE, PROGRAM, command
 from hub_core.cli.completing import complete_command
 from hub_core.cli.options import json_flag
 from hub_core.cli.output import note, print_json, print_pairs, print_table
@@ -34,7 +34,7 @@ def show_help(ctx: click.Context, path: tuple[str, ...]) -> None:
         if not isinstance(at.command, click.Group):
             at.fail(f"{at.command_path!r} has no subcommands")
         _, found, _ = at.command.resolve_command(at, [name])
-        at = click.Context(found or at.command, parent=at, info_name=name, **CONTEXT)
+        at = click.Context(found or at.command, parent=at, info_name=name)
     click.echo(at.get_help())
 
 
