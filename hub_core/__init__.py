@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hub_core import datasets, errors
     from hub_core.combination import combine
     from hub_core.errors import HubError
-    from hub_core.installation import install
+    from hub_core.installation import download, install
     from hub_core.module import Module
     from hub_core.scratch import new_module
     from hub_core.text.files import tokenizer_from_files
@@ -36,6 +36,7 @@ _PUBLIC = {
     "calibrate": "hub_core.train.calibration:calibrate",
     "combine": "hub_core.combination:combine",
     "datasets": "hub_core.datasets",
+    "download": "hub_core.installation:download",
     "errors": "hub_core.errors",
     "install": "hub_core.installation:install",
     "mine_negatives": "hub_core.train.negatives:mine_negatives",
@@ -52,6 +53,7 @@ __all__ = [
     "calibrate",
     "combine",
     "datasets",
+    "download",
     "errors",
     "install",
     "mine_negatives",

@@ -9,8 +9,11 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from hub_core.errors import SourceError
 from hub_core.spec import safe_relative
+from hub_core.user_config import read_setting
 
 HUGGING_FACE = "https://huggingface.co"
+#: The setting that keeps another site for it (PaddleHub's name for such), and the variable that wins over it.
+ENDPOINT, ENDPOINT_VARIABLE = "server", "HF_ENDPOINT"
 
 #: A repository, as a regular expression: ``org/name``, or ``name`` alone for the oldest.
 HF_NAME = r"[a-zA-Z0-9][\w.-]*(?:/[a-zA-Z0-9][\w.-]*)?"
@@ -56,8 +59,9 @@ class HfAddress:
 
 
 def hf_endpoint() -> str:
-    """Where Hugging Face's site is: ``$HF_ENDPOINT``, else https://huggingface.co."""
-    return (os.environ.get("HF_ENDPOINT") or HUGGING_FACE).rstrip("/")
+    """Where Hugging Face's site is: ``$HF_ENDPOINT``, else what `hub config` keeps, else https://huggingface.co."""
+    kept = os.environ.get(ENDPOINT_VARIABLE) or read_setting(ENDPOINT) or HUGGING_FACE
+    return str(kept).rstrip("/")
 
 
 def hf_token() -> str | None:

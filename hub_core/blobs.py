@@ -50,9 +50,13 @@ class Blobs:
         if _link(path, blob) and os.name != "nt":  # Windows does not remove read-only files
             blob.chmod(0o444)
 
+    def others(self, wanted: Collection[str]) -> list[Path]:
+        """The blobs whose hashes are not among these."""
+        return [blob for blob in self._folder.glob("??/[!.]*") if blob.name not in wanted]
+
     def keep_only(self, wanted: Collection[str]) -> list[str]:
         """Drop every blob whose hash is not wanted any more. Modules that hold a link lose nothing."""
-        dropped = [blob for blob in self._folder.glob("??/[!.]*") if blob.name not in wanted]
+        dropped = self.others(wanted)
         for blob in dropped:
             blob.unlink(missing_ok=True)
         return [blob.name for blob in dropped]

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
 
 from hub_core.addresses import HF_NAME, HfAddress, redact
+from hub_core.archives import SUFFIXES, unpack
 from hub_core.errors import InstallError, NotFoundError, SettingsError
 from hub_core.hf_layout import (
     CONFIG,
@@ -70,8 +72,10 @@ class Plan:
         return Plan(parse_manifest(record, where="the new name"), self.origin, self.files)
 
 
-def request_kind(wanted: str | Path) -> Literal["name", "folder", "manifest", "hf"]:
+def request_kind(wanted: str | Path) -> Literal["name", "folder", "archive", "manifest", "hf"]:
     """What is asked for. A plain word is never a folder, so that one that lies about does not pose as a module."""
+    if "://" not in str(wanted) and str(wanted).lower().endswith(SUFFIXES):
+        return "archive"
     if isinstance(wanted, Path):
         return "folder"
     if wanted.startswith("hf:") and not wanted.startswith("hf://"):
@@ -126,6 +130,18 @@ def no_folder(name: str | Path) -> NotFoundError:
     return NotFoundError(
         f"there is no folder {name}; {called or 'a repository at Hugging Face is written hf:org/repo'}"
     )
+
+
+@contextmanager
+def plan_archive(archive: Path, scratch: Path) -> Iterator[Plan]:
+    """The files of a module in a tar archive, which lies unpacked in `scratch` for the length of the block."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as unpacked:
+        folder = Path(unpacked)
+        unpack(archive, folder)
+        if not (folder / MANIFEST).is_file():
+            raise InstallError(f"{archive} holds no module: it has no {MANIFEST}")
+        yield replace(plan_folder(folder), origin=str(archive.absolute()))
 
 
 def plan_manifest(url: str, *, offline: bool | None) -> Plan:

@@ -153,8 +153,11 @@ class Store:
 
     def prune(self) -> list[str]:
         """Drop blobs that no installed module refers to; their hashes."""
-        receipts = (item.receipt for item in self.installed() if item.receipt is not None)
-        return self.blobs.keep_only({file.sha256 for receipt in receipts for file in receipt.files.values()})
+        return self.blobs.keep_only(self._hashes())
+
+    def unused_blobs(self) -> list[Path]:
+        """The blobs that no installed module refers to."""
+        return self.blobs.others(self._hashes())
 
     def verify(self, item: Installed) -> None:
         """Hash every file of a module again. Raises IntegrityError that names each changed, missing or added one.
@@ -174,6 +177,11 @@ class Store:
             remedy = f"`hub uninstall {item.spec.name}=={item.spec.version}`, then install it again"
             text = "\n".join(f"  {problem}" for problem in sorted(problems))
             raise IntegrityError(f"{item.spec.title} in {item.folder} is not what was installed; {remedy}:\n{text}")
+
+    def _hashes(self) -> set[str]:
+        """The sha256 of every file of every installed module."""
+        receipts = (item.receipt for item in self.installed() if item.receipt is not None)
+        return {file.sha256 for receipt in receipts for file in receipt.files.values()}
 
     def _folder(self, spec: ModuleSpec) -> Path:
         return self._modules / spec.canonical / str(spec.parsed_version)

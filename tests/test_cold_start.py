@@ -45,6 +45,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
                 ["run", "--help"],
                 ["version"],
                 ["config", "mirrors"],
+                ["config"],
+                ["help", "train"],
+                ["clear", "--dry-run"],
+                ["completion", "zsh"],
             )
         ),
     ],

@@ -18,9 +18,10 @@ PACKAGE = Path(hub_core.__file__).parent
 STOREYS = (
     "version errors paths",
     "spec examples labels tagging user_config mirrors addresses transfer partials safetensors_header receipt pins",
-    "hookspecs builtins plugins",
+    "hookspecs builtins plugins preferences",
     "text",
-    "registry registry_page store blobs sources http_source trust hf_layout convert install_plan installation",
+    "registry registry_page store blobs sources http_source trust hf_layout convert archives",
+    "install_plan bringing installation caches",
     "metrics data nn",
     "tasks",
     "published",
@@ -28,7 +29,7 @@ STOREYS = (
     "infer exported",
     "torch_engine",
     "torch_module module scratch",
-    "train export cluster combination report",
+    "train export cluster combination report doctor probes",
     "cli",
 )
 STOREY = {name: level for level, names in enumerate(STOREYS) for name in names.split()}

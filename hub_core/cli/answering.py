@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hub_core.cli.command import command
+from hub_core.cli.completing import ModuleName
 from hub_core.cli.loading import load_answering, named_folder
 from hub_core.cli.options import PATH, Answering, answering_options, json_flag, named_module
 from hub_core.cli.output import print_groups, print_json, print_json_lines, print_table, progress_bar
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
         "hub run ./ckpt/best_model --input-path texts.txt --json",
     ],
 )
-@click.argument("name")
+@click.argument("name", type=ModuleName())
 @click.argument("texts", nargs=-1)
 @click.option("--input-text", metavar="TEXT", help="One more text to answer.")
 @click.option("--text-pair", metavar="TEXT", help="The second text of every pair; of a question its context.")

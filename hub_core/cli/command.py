@@ -17,6 +17,8 @@ CONTEXT = {
     "token_normalize_func": lambda token: token.replace("_", "-"),
 }
 _DEBUG = "hub_core.debug"
+#: What the program is called, and the variable by which a shell asks it for completions (click derives it so).
+PROGRAM, COMPLETION_VARIABLE = "hub", "_HUB_COMPLETE"
 
 
 class Command(click.Command):

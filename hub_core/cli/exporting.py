@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from hub_core.cli.command import command
+from hub_core.cli.completing import ModuleName
 from hub_core.cli.loading import load_trained
 from hub_core.cli.options import PATH, json_flag, rename_labels
 from hub_core.cli.output import print_record
@@ -22,7 +23,7 @@ from hub_core.cli.splits import read_split
         "hub export ./ckpt/best_model ./ner-int8 --format onnx --int8 --data msra_ner --max-loss 0.005",
     ],
 )
-@click.argument("name")
+@click.argument("name", type=ModuleName())
 @click.argument("out", type=PATH)
 @click.option(
     "--format", type=click.Choice(("onnx", "openvino", "torch")), default="onnx", help="What will compute it."

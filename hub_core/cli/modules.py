@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hub_core.cli.command import command
-from hub_core.cli.options import json_flag
+from hub_core.cli.completing import ModuleName
+from hub_core.cli.options import PATH, json_flag
 from hub_core.cli.output import download_progress, note, print_groups, print_json, print_pairs, print_table
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def search(words: tuple[str, ...], as_json: bool) -> None:
 
 
 @command("show", examples=["hub show bert-base-chinese", "hub show ./ckpt/best_model --json"])
-@click.argument("name")
+@click.argument("name", type=ModuleName())
 @click.option("--verify", is_flag=True, help="Hash the files of the installed module again, and say which changed.")
 @json_flag
 def show(name: str, verify: bool, as_json: bool) -> None:
@@ -83,7 +85,7 @@ def show(name: str, verify: bool, as_json: bool) -> None:
         "hub install hf:org/repo",
     ],
 )
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, type=ModuleName())
 @click.option("--name", help="What a folder or an address is to be called here (default: as its manifest says).")
 @click.option("--version", help="Its version here.")
 @click.option("--offline", is_flag=True, help="Use no network (also: HUB_OFFLINE=1).")
@@ -94,8 +96,9 @@ def install(
 ) -> None:
     """Install modules.
 
-    NAMES are registered modules, folders (written with a '/'), hf:org/repo, or the address of a module.json. The
-    files of a module are fetched and checked, then put in place in one step; what fails leaves nothing behind.
+    NAMES are registered modules, folders (written with a '/'), archives of `hub download` (.tar), hf:org/repo, or the
+    address of a module.json. The files of a module are fetched and checked, then put in place in one step; what fails
+    leaves nothing behind.
     """
     from hub_core.installation import install as install_module
 
@@ -119,8 +122,36 @@ def install(
         print_json(rows)
 
 
+@command(
+    "download",
+    examples=["hub download ernie_tiny", "hub download 'ernie_tiny>=2' --archive --output /mnt/stick"],
+)
+@click.argument("names", nargs=-1, required=True, type=ModuleName())
+@click.option("--output", type=PATH, default=".", help="The folder to put them in.")
+@click.option("--archive", is_flag=True, help="One .tar file for each module, instead of a folder.")
+@click.option("--offline", is_flag=True, help="Use no network (also: HUB_OFFLINE=1).")
+@json_flag
+def download(names: tuple[str, ...], output: Path, archive: bool, offline: bool, as_json: bool) -> None:
+    """Fetch modules without installing them, to be carried elsewhere.
+
+    NAMES are as for `hub install`, which takes what comes out without a network: the folder NAME-VERSION, or with
+    --archive the file NAME-VERSION.tar. The files are checked as they are for an installation.
+    """
+    from hub_core.installation import download as download_module
+
+    rows = []
+    with download_progress() as progress:
+        for wanted in names:
+            path = download_module(wanted, output, archive=archive, offline=offline or None, progress=progress)
+            rows.append({"wanted": wanted, "path": str(path)})
+            if not as_json:
+                print(f"downloaded {wanted} to {path}")
+    if as_json:
+        print_json(rows)
+
+
 @command("uninstall", examples=["hub uninstall ernie_tiny", "hub uninstall ernie_tiny==2.0.2"])
-@click.argument("names", nargs=-1, required=True)
+@click.argument("names", nargs=-1, required=True, type=ModuleName(installed=True))
 @click.option("--version", help="Only this version, or a range (default: all that are installed).")
 @json_flag
 def uninstall(names: tuple[str, ...], version: str | None, as_json: bool) -> None:

@@ -11,13 +11,20 @@ from typing import Any
 
 import click
 
+from hub_core.cli.completing import ModuleName
+
 #: What `hub_core.torch_engine.DTYPES` knows; stated here too, since that file needs torch.
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 #: A file or folder; whether it is there is found out by whoever reads it, who knows what it was to be.
 PATH = click.Path(path_type=Path)
 
 named_module = click.option(
-    "--module", "-m", "name", required=True, help="A module's name, hf:org/repo, or a folder with a '/'."
+    "--module",
+    "-m",
+    "name",
+    required=True,
+    type=ModuleName(),
+    help="A module's name, hf:org/repo, or a folder with a '/'.",
 )
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 use_gpu = click.option("--use-gpu", is_flag=True, help="Compute on the GPU.")

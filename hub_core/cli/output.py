@@ -71,15 +71,22 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def plain_notes() -> Iterator[None]:
-    """For the length of the block, warnings and the log lines of hub_core are notes: without file names and source."""
+def plain_notes(level: str | None = None) -> Iterator[None]:
+    """For the length of the block, warnings and the log lines of hub_core are notes: without file names and source.
+
+    With a `level` (``error``, ...) only what is at least as grave.
+    """
     logger, handler = logging.getLogger("hub_core"), _Notes()
+    before = logger.level
     logger.addHandler(handler)
+    if level is not None:
+        logger.setLevel(level.upper())
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: note(f"warning: {message}")
+            warnings.showwarning = lambda message, *_, **__: None if level == "error" else note(f"warning: {message}")
             yield
     finally:
+        logger.setLevel(before)
         logger.removeHandler(handler)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,10 @@ from typing import Any
 import click
 from click.exceptions import Exit, NoArgsIsHelpError
 
-from hub_core.cli.command import CONTEXT, Group, debug_option, is_debug
+from hub_core.cli.command import COMPLETION_VARIABLE, CONTEXT, PROGRAM, Group, debug_option, is_debug
 from hub_core.cli.output import note, plain_notes
 from hub_core.errors import HubError
+from hub_core.user_config import log_level
 from hub_core.version import __version__
 
 #: The commands as the help page has them: section -> name -> where the command is.
@@ -27,6 +29,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "search": "hub_core.cli.modules:search",
             "show": "hub_core.cli.modules:show",
             "install": "hub_core.cli.modules:install",
+            "download": "hub_core.cli.modules:download",
             "uninstall": "hub_core.cli.modules:uninstall",
         },
         "Answers": {
@@ -46,8 +49,12 @@ COMMANDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "data": "hub_core.cli.data:data",
         },
         "This program": {
-            "config": "hub_core.cli.system:config",
+            "help": "hub_core.cli.system:show_help",
+            "doctor": "hub_core.cli.examining:doctor",
+            "config": "hub_core.cli.configuring:config",
+            "clear": "hub_core.cli.system:clear",
             "plugins": "hub_core.cli.system:plugins",
+            "completion": "hub_core.cli.system:completion",
             "version": "hub_core.cli.system:show_version",
         },
     }
@@ -63,7 +70,7 @@ class Program(Group):
 
     def __init__(self) -> None:
         super().__init__(
-            "hub",
+            PROGRAM,
             help="A hub of pre-trained language models: list, install, run, train, evaluate and convert them.",
             epilog="`hub COMMAND --help` says more about a command, with examples.",
             context_settings=CONTEXT,
@@ -118,9 +125,9 @@ class Program(Group):
             try:
                 implementation.function(cli=own)
             except Exception as error:  # noqa: BLE001  (a plugin is other people's code)
-                note(f"warning: plugin {plugin} could not add its commands: {type(error).__name__}: {error}")
+                _warn(f"plugin {plugin} could not add its commands: {type(error).__name__}: {error}")
             for name in sorted(own.commands.keys() & (_TARGETS.keys() | found.keys())):
-                note(f"warning: plugin {plugin}: there is a command {name!r} already; this one is passed over")
+                _warn(f"plugin {plugin}: there is a command {name!r} already; this one is passed over")
                 del own.commands[name]
             found |= own.commands
         return found
@@ -136,9 +143,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what the terminal's encoding lacks is shown as \uXXXX
             stream.reconfigure(errors="backslashreplace")
-    with plain_notes():
+    with plain_notes(_kept_level()):
         try:
-            result = Program().main(arguments, prog_name="hub", standalone_mode=False)
+            result = Program().main(arguments, prog_name=PROGRAM, standalone_mode=False)
         except NoArgsIsHelpError as error:
             error.show()
             return error.exit_code
@@ -156,6 +163,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except SystemExit as done:  # SIGTERM while training, and a reader who has read enough (`hub list | head -1`)
             return done.code if isinstance(done.code, int) else FAILED
     return result if isinstance(result, int) else 0
+
+
+def _warn(text: str) -> None:
+    """Tell the user, but not while a shell asks for completions: that would be in the middle of a command line."""
+    if COMPLETION_VARIABLE not in os.environ:
+        note(f"warning: {text}")
+
+
+def _kept_level() -> str | None:
+    """How much is told, as `hub config` keeps it; a setting that cannot be understood keeps nothing from running."""
+    try:
+        return log_level()
+    except HubError as error:
+        _warn(str(error))
+        return None
 
 
 def _wrong_usage(error: click.UsageError) -> int:

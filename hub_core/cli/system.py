@@ -1,12 +1,11 @@
-"""Commands about the program itself: version, config, plugins."""
+"""Commands about the program itself: help, clear, plugins, completion, version."""
 
 from __future__ import annotations
 
-import os
-
 import click
 
-from hub_core.cli.command import Command, Group, command, debug_option
+from hub_core.cli.command import COMPLETION_VARIABLE, PROGRAM, command
+from hub_core.cli.completing import complete_command
 from hub_core.cli.options import json_flag
 from hub_core.cli.output import note, print_json, print_pairs, print_table
 from hub_core.version import __version__
@@ -23,6 +22,67 @@ def show_version(as_json: bool) -> None:
         print_json(versions)
     else:
         print_pairs(versions)
+
+
+@command("help", examples=["hub help", "hub help install", "hub help config set"])
+@click.argument("path", nargs=-1, metavar="[COMMAND]...", shell_complete=complete_command)
+@click.pass_context
+def show_help(ctx: click.Context, path: tuple[str, ...]) -> None:
+    """Explain the program, or one of its commands."""
+    at = ctx.find_root()
+    for name in path:
+        if not isinstance(at.command, click.Group):
+            at.fail(f"{at.command_path!r} has no subcommands")
+        _, found, _ = at.command.resolve_command(at, [name])
+        at = click.Context(found or at.command, parent=at, info_name=name)
+    click.echo(at.get_help())
+
+
+@command("completion", examples=['eval "$(hub completion bash)"', "hub completion zsh", "hub completion fish"])
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print what lets a shell complete commands, options, modules and paths.
+
+    Once for good: add `eval "$(hub completion bash)"` to ~/.bashrc, the same with zsh to ~/.zshrc, or write what
+    `hub completion fish` prints to ~/.config/fish/completions/hub.fish.
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"click completes nothing in {shell}")
+    click.echo(kind(ctx.find_root().command, {}, PROGRAM, COMPLETION_VARIABLE).source())
+
+
+@command("clear", examples=["hub clear --dry-run", "hub clear", "hub clear datasets", "hub clear --all"])
+@click.argument("names", nargs=-1, metavar="[CACHE]...")
+@click.option("--all", "every", is_flag=True, help="Also those that need the network to come back.")
+@click.option("--dry-run", is_flag=True, help="Say what would be cleared, and change nothing.")
+@json_flag
+def clear(names: tuple[str, ...], every: bool, dry_run: bool, as_json: bool) -> None:
+    """Clear caches, and say how much room that makes.
+
+    Without names those go that come back without the network. Installed modules, settings and data sets that you put
+    in place yourself are never touched.
+    """
+    from hub_core.caches import caches, choose, in_bytes
+    from hub_core.caches import clear as clear_caches
+
+    if names and every:
+        raise click.UsageError("give the names of caches, or --all")
+    done = choose(caches(), names, every=every) if dry_run else clear_caches(names, every=every)
+    freed = sum(cache.size for cache in done)
+    if as_json:
+        rows = [{"name": cache.name, "what": cache.what, "bytes": cache.size} for cache in done]
+        print_json({"caches": rows, "freed": 0 if dry_run else freed})
+        return
+    print_table(("cache", "size", "what it is"), [(cache.name, in_bytes(cache.size), cache.what) for cache in done])
+    print(f"{'would free' if dry_run else 'freed'} {in_bytes(freed)}")
+    rest = [cache for cache in caches() if cache not in done and cache.size and cache.name not in names]
+    if rest and not names and not every:
+        kept = ", ".join(f"{cache.name} ({in_bytes(cache.size)})" for cache in rest)
+        note(f"kept: {kept}; they would have to be fetched again, `hub clear --all` clears them too")
 
 
 @command("plugins", examples=["hub plugins"])
@@ -42,41 +102,6 @@ def plugins(as_json: bool) -> None:
     else:
         table = [(row["name"], row["distribution"], row["error"] or "works") for row in rows]
         print_table(("name", "distribution", "state"), table)
-
-
-@click.group("config", cls=Group, params=[debug_option()])
-def config() -> None:
-    """Show and change settings that are kept."""
-
-
-@config.command(
-    "mirrors",
-    cls=Command,
-    examples=["hub config mirrors", "hub config mirrors https://a.example=file:///mnt/a"],
-)
-@click.argument("pairs", nargs=-1)
-@click.option("--clear", is_flag=True, help="Forget all mirrors.")
-@json_flag
-def mirrors(pairs: tuple[str, ...], clear: bool, as_json: bool) -> None:
-    """Show the mirrors, or replace them.
-
-    PAIRS are ADDRESS=REPLACEMENT: whatever starts with the address is fetched from the replacement instead. Of
-    several for one address the first that has a file is used.
-    """
-    from hub_core.mirrors import VARIABLE, parse_mirrors, set_mirrors
-    from hub_core.mirrors import mirrors as current
-
-    if pairs or clear:
-        set_mirrors(parse_mirrors(",".join(pairs)))
-        if VARIABLE in os.environ:
-            note(f"warning: {VARIABLE} is set, and wins over what is kept")
-    kept = current()
-    if as_json:
-        print_json([{"address": mirror.prefix, "replacement": mirror.target} for mirror in kept])
-    elif kept:
-        print_table(("address", "replacement"), [(mirror.prefix, mirror.target) for mirror in kept])
-    else:
-        note("no mirrors")
 
 
 def _version(name: str) -> str:

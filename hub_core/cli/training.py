@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import click
 
 from hub_core.cli.command import command
+from hub_core.cli.completing import ModuleName
 from hub_core.cli.loading import load_base, trained_labels
 from hub_core.cli.options import PATH, columns_option, data_option, json_flag, rename_labels, task_options
 from hub_core.cli.output import note, print_record
@@ -58,7 +59,9 @@ def _option_type(hint: Any) -> Any:
 @columns_option
 @click.option("--task", required=True, help="seq-cls, token-cls, text-matching, embedding, masked-lm, ...")
 @task_options
-@click.option("--module", "-m", help="The module to fine-tune: a name, hf:org/repo, or a folder with a '/'.")
+@click.option(
+    "--module", "-m", type=ModuleName(), help="The module to fine-tune: a name, hf:org/repo, or a folder with a '/'."
+)
 @click.option("--manifest", type=PATH, help="Instead: the manifest of a new module, with random weights.")
 @click.option(
     "--checkpoint-dir",

@@ -36,7 +36,8 @@ svg { display: block; width: 100%; height: auto; margin: 8px 0 }
 svg text { font-size: 13px; fill: var(--ink) } svg .soft { fill: var(--soft) }
 .bar { fill: var(--bar) } .bad { fill: var(--bad) } .back { fill: var(--panel) }
 article { background: var(--panel); border-radius: 8px; padding: 10px 14px; margin: 8px 0; overflow-wrap: anywhere }
-article p { margin: 6px 0 0; display: flex; flex-wrap: wrap; gap: 0 20px } article b { color: var(--ink) } code { font-size: 13px } .none { font-style: italic }
+article p { margin: 6px 0 0; display: flex; flex-wrap: wrap; gap: 0 20px } article b { color: var(--ink) }
+code { font-size: 13px } .none { font-style: italic }
 @media print { article { break-inside: avoid } }
 """
 
