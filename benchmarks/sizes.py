@@ -23,6 +23,7 @@ import hub_core as hub
 from benchmarks.measure import Contender, best_seconds, print_table
 from hub_core.data.texts import read_texts
 from hub_core.scratch import new_module
+from hub_core.tasks.seq_cls import SeqCls
 from hub_core.text.tokenizer import Tokenizer
 from hub_core.text.words import build_char_vocabulary, build_word_vocabulary
 from hub_core.torch_module import TorchModule
@@ -77,7 +78,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    texts = [row.text for row in read_texts(options.texts, task="seq-cls")[: options.count]]
+    texts = [row.text for row in read_texts(options.texts, task=SeqCls(("a", "b")))[: options.count]]
     modules = make_modules(texts)
     ways = [
         Contender(name, lambda module=module: module.predict(texts, dtype="float32", max_seq_len=128))

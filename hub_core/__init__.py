@@ -16,11 +16,14 @@ from hub_core.version import __version__
 
 if TYPE_CHECKING:
     from hub_core import datasets, errors
+    from hub_core.combination import combine
     from hub_core.errors import HubError
     from hub_core.installation import download, install
     from hub_core.module import Module
     from hub_core.scratch import new_module
     from hub_core.text.files import tokenizer_from_files
+    from hub_core.train.calibration import calibrate
+    from hub_core.train.negatives import mine_negatives
     from hub_core.train.settings import TrainSettings
     from hub_core.train.trainer import Trainer
 
@@ -30,10 +33,13 @@ _PUBLIC = {
     "Module": "hub_core.module:Module",
     "TrainSettings": "hub_core.train.settings:TrainSettings",
     "Trainer": "hub_core.train.trainer:Trainer",
+    "calibrate": "hub_core.train.calibration:calibrate",
+    "combine": "hub_core.combination:combine",
     "datasets": "hub_core.datasets",
     "download": "hub_core.installation:download",
     "errors": "hub_core.errors",
     "install": "hub_core.installation:install",
+    "mine_negatives": "hub_core.train.negatives:mine_negatives",
     "new_module": "hub_core.scratch:new_module",
     "tokenizer_from_files": "hub_core.text.files:tokenizer_from_files",
 }
@@ -44,10 +50,13 @@ __all__ = [
     "TrainSettings",
     "Trainer",
     "__version__",
+    "calibrate",
+    "combine",
     "datasets",
     "download",
     "errors",
     "install",
+    "mine_negatives",
     "new_module",
     "tokenizer_from_files",
 ]

@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,8 +34,8 @@ class Request:
     """Which module answers, and how; every worker loads it by itself.
 
     `directory` (a folder that every machine sees) or `name` (a module that is, or can be, installed on each);
-    `task`, `engine`, `dtype`, `max_seq_len` and `batch_size` are those of `hub_core.Module` and ``predict``. With
-    `use_gpu` every worker takes one GPU, else one processor.
+    `task`, `task_options`, `engine`, `dtype`, `max_seq_len` and `batch_size` are those of `hub_core.Module` and
+    ``predict``. With `use_gpu` every worker takes one GPU, else one processor.
     """
 
     name: str | None = None
@@ -46,13 +46,16 @@ class Request:
     max_seq_len: int | None = None
     batch_size: int | None = None
     use_gpu: bool = False
+    task_options: Mapping[str, Any] | None = None
 
     def predictor(self) -> Predictor:
         """The predict path over the module, loaded here. Raises what `hub_core.Module` raises."""
         from hub_core.module import Module
 
         engine = "torch" if self.use_gpu and self.engine == "auto" else self.engine
-        module = Module(self.name, directory=self.directory, task=self.task, engine=engine)
+        module = Module(
+            self.name, directory=self.directory, task=self.task, engine=engine, task_options=self.task_options
+        )
         if self.use_gpu:
             module.place(use_gpu=True)
         return module.predictor(dtype=self.dtype)

@@ -3,7 +3,9 @@
     hub.datasets.MSRA_NER(model.get_tokenizer(), max_seq_len=128, mode="train")
     hub.datasets.folder_dataset("reviews", task="seq-cls", mode="dev")  # reviews/dev.csv
     hub.datasets.Dataset.from_rows([("房间很干净", "positive")], task="seq-cls")
+    hub.datasets.from_hf(load_dataset("imdb")["train"], task="seq-cls")
 
+Wherever a folder or a file is taken, an address may stand (``s3://...``, see `hub_core.data.remote`).
 Rows are kept as text: tokenizing belongs to training, which knows lengths and pads by the batch.
 """
 
@@ -15,26 +17,74 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hub_core.data.dataset import DataFile, Dataset, labels_of, renamed_labels
-from hub_core.data.folder import LABELS_FILE, canonical_mode, find_split, read_labels
-from hub_core.data.location import locate
-from hub_core.data.rows import RowReading, read_examples
-from hub_core.data.tables import table_format
+from hub_core.data.folder import LABELS_FILE, canonical_mode, find_split, listed_labels, read_labels
+from hub_core.data.huggingface import from_hf
+from hub_core.data.problems import Problems
+from hub_core.data.remote import joined, local_file
+from hub_core.data.rows import RowReading, read_examples, to_examples
+from hub_core.data.tables import Columns, read_table, table_format
 from hub_core.errors import LabelError, NotFoundError, SettingsError, UnknownDatasetError, unknown
 from hub_core.examples import IGNORE, Example
 from hub_core.plugins import catalog
+from hub_core.published.clue import (
+    AFQMC,
+    CLUENER,
+    CLUEWSC2020,
+    CMNLI,
+    CMRC2018,
+    CSL,
+    DRCD,
+    IFLYTEK,
+    OCNLI,
+    TNEWS,
+)
+from hub_core.published.fewclue import (
+    FewCLUE_BUSTM,
+    FewCLUE_CLUEWSC,
+    FewCLUE_CSL,
+    FewCLUE_CSLDCP,
+    FewCLUE_EPRSTMT,
+    FewCLUE_IFLYTEK,
+    FewCLUE_OCNLI,
+    FewCLUE_TNEWS,
+)
+from hub_core.published.sets import LCQMC, MSRA_NER, SST2, ChnSentiCorp, THUCNews
 from hub_core.tagging import OUTSIDE
 
 if TYPE_CHECKING:
     from hub_core.text.tokenizer import Tokenizer
 
 __all__ = [
+    "AFQMC",
+    "CLUENER",
+    "CLUEWSC2020",
+    "CMNLI",
+    "CMRC2018",
+    "CSL",
+    "DRCD",
+    "IFLYTEK",
+    "LCQMC",
     "MSRA_NER",
+    "OCNLI",
+    "SST2",
+    "TNEWS",
     "ChnSentiCorp",
     "DataFile",
     "Dataset",
+    "FewCLUE_BUSTM",
+    "FewCLUE_CLUEWSC",
+    "FewCLUE_CSL",
+    "FewCLUE_CSLDCP",
+    "FewCLUE_EPRSTMT",
+    "FewCLUE_IFLYTEK",
+    "FewCLUE_OCNLI",
+    "FewCLUE_TNEWS",
     "SeqLabelingDataset",
+    "THUCNews",
     "TextClassificationDataset",
+    "TextMatchingDataset",
     "folder_dataset",
+    "from_hf",
     "labels_of",
 ]
 
@@ -66,12 +116,14 @@ class TextClassificationDataset(Dataset):
     """
 
     task = "seq-cls"
+    #: The columns of a file without a header.
+    own_columns: ClassVar[Sequence[str]] = ("label", "text_a")
 
     def __init__(
         self,
         base_path: str | Path,
         tokenizer: Tokenizer | None = None,
-        max_seq_len: int = 128,
+        max_seq_len: int | None = None,
         mode: str = "train",
         data_file: str | None = None,
         label_file: str | None = None,
@@ -87,12 +139,22 @@ class TextClassificationDataset(Dataset):
             RowReading(self.task, rename=rename_labels or {}),
             mode=mode,
             label_list=_listed(base_path, label_file, label_list or self.label_list),
-            columns=columns or (None if is_file_with_header else ("label", "text_a")),
+            columns=columns or (None if is_file_with_header else self.own_columns),
             header=is_file_with_header,
         )
         super().__init__(
             examples, labels, mode=mode, tokenizer=tokenizer, max_seq_len=max_seq_len, files=[DataFile.at(path)]
         )
+
+
+class TextMatchingDataset(TextClassificationDataset):
+    """A user's own file of pairs; PaddleHub's class of this name.
+
+    As `TextClassificationDataset`, with the columns ``text_a, text_b, label``.
+    """
+
+    task = "text-matching"
+    own_columns = ("text_a", "text_b", "label")
 
 
 class SeqLabelingDataset(Dataset):
@@ -109,7 +171,7 @@ class SeqLabelingDataset(Dataset):
         self,
         base_path: str | Path,
         tokenizer: Tokenizer | None = None,
-        max_seq_len: int = 128,
+        max_seq_len: int | None = None,
         mode: str = "train",
         data_file: str | None = None,
         label_file: str | None = None,
@@ -139,62 +201,6 @@ class SeqLabelingDataset(Dataset):
         )
 
 
-class _PublishedDataset(Dataset):
-    """PaddleHub's constructor of a public data set, in front of the class that reads its kind of file."""
-
-    folder_name: ClassVar[str]
-    #: Where PaddleHub 2.4.0 fetches it from (paddlehub/datasets/); upstream states no hash.
-    url: ClassVar[str | None]
-
-    def __init__(
-        self,
-        tokenizer: Tokenizer | None = None,
-        max_seq_len: int = 128,
-        mode: str = "train",
-        data_dir: str | Path | None = None,
-        *,
-        rename_labels: Mapping[str, str] | None = None,
-    ) -> None:
-        _check_mode(self, mode)  # before anything is downloaded
-        path = find_split(locate(self.folder_name, data_dir=data_dir, url=self.url), mode)
-        wanted: dict[str, Any] = {  # for the class that comes next
-            "base_path": path.parent,
-            "tokenizer": tokenizer,
-            "max_seq_len": max_seq_len,
-            "mode": mode,
-            "data_file": path.name,
-            "is_file_with_header": True,
-            "rename_labels": rename_labels,
-        }
-        super().__init__(**wanted)
-
-
-class ChnSentiCorp(_PublishedDataset, TextClassificationDataset):
-    """Chinese reviews of hotels, books and computers, ``1`` positive and ``0`` negative (Tan Songbo's corpus).
-
-    9,600 train, 1,200 dev and 1,200 test rows. As published, hundreds of dev and test rows stand in train too: where
-    the folder has a ``train.clean.tsv`` without them, ``mode="train.clean"`` reads it. For `data_dir` see
-    `hub_core.data.location.locate`; modes: train, dev (also ``val``), test, train.clean.
-    """
-
-    label_list = ["0", "1"]  # noqa: RUF012  (see Dataset)
-    modes = (*Dataset.modes, "train.clean")
-    folder_name = "chnsenticorp"
-    url = "https://bj.bcebos.com/paddlehub-dataset/chnsenticorp.tar.gz"
-
-
-class MSRA_NER(_PublishedDataset, SeqLabelingDataset):  # noqa: N801  (PaddleHub's name)
-    """Persons, organisations and places in Chinese news, one BIO label per character (SIGHAN 2006, MSRA).
-
-    2,318 dev and 4,636 test sentences; train has 20,864 as PaddleHub publishes it. For `data_dir` see
-    `hub_core.data.location.locate`; modes: train, dev (also ``val``), test.
-    """
-
-    label_list = ["B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "O"]  # noqa: RUF012  (see Dataset)
-    folder_name = "msra_ner"
-    url = "https://bj.bcebos.com/paddlehub-dataset/msra_ner.tar.gz"
-
-
 def folder_dataset(
     folder: str | Path,
     *,
@@ -202,40 +208,47 @@ def folder_dataset(
     mode: str = "train",
     label_list: Sequence[str] | None = None,
     tokenizer: Tokenizer | None = None,
-    max_seq_len: int = 128,
-    columns: Sequence[str] | None = None,
+    max_seq_len: int | None = None,
+    columns: Columns | None = None,
     header: bool | None = None,
     split_char: str = "\002",
     rename_labels: Mapping[str, str] | None = None,
+    task_options: Mapping[str, Any] | None = None,
 ) -> Dataset:
-    """One split of a folder of files: ``train.tsv``, ``dev.jsonl``, ``test.conll.xz``, ... (any mix of formats).
+    """One split of a folder of files: ``train.tsv``, ``dev.jsonl``, ``test.parquet``, ... (any mix of formats).
 
-    TSV and CSV files have a header, unless `columns` names their columns in order (`header=True` and `columns`: the
-    names of the first line are replaced). ``.txt`` is CoNLL for token-cls, TSV otherwise. Without `label_list` the
-    labels are the lines of the folder's ``labels.txt``, or else those of its train split (`labels_of`), for every
-    mode alike. Raises as `find_split` and `hub_core.data.rows.read_examples` do.
+    `folder` may be an address. TSV and CSV files have a header, unless `columns` names their columns in order
+    (`header=True` and `columns`: the names of the first line are replaced); a mapping gives columns of any format
+    other names (``{"sentence": "text"}``). ``.txt`` is CoNLL for token-cls, TSV otherwise. Without `label_list` the
+    labels are the lines of the folder's ``labels.txt``, or else those of its train split (`labels_of`), for every mode
+    alike. Raises as `find_split` and `hub_core.data.rows.read_examples` do.
     """
     path = find_split(folder, mode)
-    listed = Path(folder) / LABELS_FILE
-    if label_list is None and listed.exists():
-        label_list = read_labels(listed)
+    if label_list is None:
+        label_list = listed_labels(folder)
     labels = None if label_list is None else renamed_labels(label_list, rename_labels)
     layout: dict[str, Any] = {
         "columns": columns,
         "header": header,
         "split_char": split_char,
         "rename_labels": rename_labels,
+        "task_options": task_options,
     }
-    if labels is None and not _is_train(mode):
+    named = RowReading(task, options=task_options or {}).has_labels
+    if labels is None and named and not _is_train(mode):
         labels = _labels_of_train(folder, mode, task=task, **layout)
     known = None if labels is None else frozenset(labels)
-    reading = RowReading(task, known, rename_labels or {}, split_char)
+    reading = RowReading(task, known, rename_labels or {}, split_char, options=task_options or {})
     format = table_format(path) or ("conll" if task == "token-cls" else "tsv")
-    examples = read_examples(path, reading, format=format, columns=columns, header=header)
+    problems = Problems()
+    rows = read_table(path, format=format, columns=columns, header=header, problems=problems)
+    examples = list(to_examples(rows, reading, problems))
+    problems.raise_if_any()
     return Dataset(
         examples,
-        labels_of(examples) if labels is None else labels,
+        (labels_of(examples) if named else []) if labels is None else labels,
         task=task,
+        task_options=task_options,
         mode=mode,
         tokenizer=tokenizer,
         max_seq_len=max_seq_len,
@@ -288,7 +301,7 @@ def _own_file(dataset: Dataset, base_path: str | Path, data_file: str | None, mo
     if data_file is None:
         return find_split(base_path, mode)
     _check_mode(dataset, mode)
-    return Path(base_path) / data_file
+    return local_file(joined(base_path, data_file))
 
 
 def _check_mode(dataset: Dataset, mode: str) -> None:
@@ -300,7 +313,7 @@ def _listed(base_path: str | Path, label_file: str | None, label_list: Sequence[
     """The labels that are given: as a list, in a file, or both (which must agree)."""
     if label_file is None:
         return label_list or None
-    path = Path(base_path) / label_file
+    path = local_file(joined(base_path, label_file))
     found = read_labels(path)
     if label_list and list(label_list) != found:
         raise LabelError(f"label_list is {', '.join(label_list)}, but {path} has {', '.join(found)}")

@@ -13,18 +13,31 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
+class Answer:
+    """A span of a context that answers a question; `start` counts its characters."""
+
+    text: str
+    start: int
+
+
+#: What is known of a row: a label, labels (one per unit, or those that apply), a number, or answers in a context.
+Label = str | tuple[str, ...] | float | tuple[Answer, ...]
+
+
+@dataclass(frozen=True)
 class Example:
     """One row as the caller knows it.
 
-    `units` are what token labels belong to: the caller's tokens, or the characters of a plain string. `label` is
-    one string (seq-cls) or one string per unit (token-cls), None where unknown. `key` names the row in messages
-    and in saved predictions (``train.tsv:12``).
+    `units` are what token labels belong to: the caller's tokens, or the characters of a plain string. `pair` is the
+    second text, where there are two (for question-answering `text` is the question and `pair` the context). What
+    `label` is depends on the task; None where it is not known. `key` names the row in messages and in saved
+    predictions (``train.tsv:12``).
     """
 
     text: str
     pair: str | None = None
     units: tuple[str, ...] | None = None
-    label: str | tuple[str, ...] | None = None
+    label: Label | None = None
     key: str = ""
     columns: Mapping[str, Any] = field(default_factory=dict)
 
@@ -33,9 +46,9 @@ class Example:
 class Features:
     """One row (or one window of a long row) as numbers.
 
-    `inputs` holds int64 arrays of shape ``(length,)`` by input name (``input_ids``, ...). `target` is a number, an
-    array of shape ``(length,)`` with `IGNORE` where nothing is asked, or None. `meta` is the task's own note
-    that `decode` needs (which units a window covers).
+    `inputs` holds int64 arrays by input name (``input_ids``, ...): of shape ``(length,)``, or ``(texts, length)`` where
+    the texts of a row are read side by side. `target` is a number, an array (for tokens ``(length,)``, with `IGNORE`
+    where nothing is asked), or None. `meta` is the task's own note that `decode` needs (which units a window covers).
     """
 
     inputs: Mapping[str, Array]
@@ -46,8 +59,14 @@ class Features:
 
     @property
     def length(self) -> int:
-        """Number of tokens, special ones included."""
-        return int(next(iter(self.inputs.values())).shape[0])
+        """Number of tokens, special ones included; of the longest text where several are read side by side."""
+        return int(next(iter(self.inputs.values())).shape[-1])
+
+    @property
+    def texts(self) -> int:
+        """How many texts are read side by side."""
+        array = next(iter(self.inputs.values()))
+        return int(array.shape[0]) if array.ndim == 2 else 1
 
 
 #: The target id that losses and metrics pass over (torch's `ignore_index`).
@@ -58,9 +77,10 @@ IGNORE = -100
 class Batch:
     """Padded rows: named views, each a mapping of input name to an array ``(batch, length)``.
 
-    Most batches have the one view ``main``; where teacher and student tokenise differently there is a second.
-    `targets` has shape ``(batch,)`` or ``(batch, length)``, `weights` ``(batch,)``. Arrays are numpy's from
-    `collate` to the engine; `to_torch` (hub_core.train.batches) turns them into tensors on a device.
+    Most batches have the one view ``main``; where teacher and student tokenise differently there is a second. Where the
+    texts of a row are read side by side they follow each other: ``(batch * texts, length)``. `targets` has shape
+    ``(batch,)`` or ``(batch, length)``, `weights` ``(batch,)``. Arrays are numpy's from `collate` to the engine;
+    `to_torch` (hub_core.train.batches) turns them into tensors on a device.
     """
 
     views: Mapping[str, Mapping[str, Any]]
@@ -76,11 +96,14 @@ class Batch:
 
 
 def pad(rows: Sequence[Array], value: int, length: int | None = None) -> Array:
-    """Stack 1-D arrays into ``(batch, length)``, filled up on the right with `value`."""
-    width = max((row.shape[0] for row in rows), default=0) if length is None else length
-    out = np.full((len(rows), width), value, dtype=np.int64)
-    for index, row in enumerate(rows):
-        out[index, : row.shape[0]] = row
+    """Stack arrays ``(length,)``, or ``(texts, length)``, into ``(batch, length)``, filled up on the right."""
+    width = max((row.shape[-1] for row in rows), default=0) if length is None else length
+    out = np.full((sum(len(row) if row.ndim == 2 else 1 for row in rows), width), value, dtype=np.int64)
+    start = 0
+    for row in rows:
+        end = start + (len(row) if row.ndim == 2 else 1)
+        out[start:end, : row.shape[-1]] = row
+        start = end
     return out
 
 
@@ -98,13 +121,34 @@ def join_units(units: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
-class ClassPrediction:
-    """The answer of seq-cls: the label, its probability, all probabilities ``(labels,)``, and whether text was cut."""
+class Prediction:
+    """The answer for one row; every task has a form of its own. `truncated`: a part of the text was not read."""
+
+    truncated: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class ClassPrediction(Prediction):
+    """One label of several: the label, its probability, and those of all labels ``(labels,)``."""
 
     label: str
     probability: float
     probabilities: Array
-    truncated: bool = False
+
+
+@dataclass(frozen=True)
+class LabelsPrediction(Prediction):
+    """The labels that apply (any number of them), and the probability of each label of the task ``(labels,)``."""
+
+    labels: tuple[str, ...]
+    probabilities: Array
+
+
+@dataclass(frozen=True)
+class ScorePrediction(Prediction):
+    """A number."""
+
+    score: float
 
 
 @dataclass(frozen=True)
@@ -119,13 +163,10 @@ class Entity:
 
 
 @dataclass(frozen=True)
-class TokenPrediction:
+class TokenPrediction(Prediction):
     """The answer of token-cls: one label and probability per unit, and the entities they spell."""
 
     units: tuple[str, ...]
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
     entities: tuple[Entity, ...]
-
-
-Prediction = ClassPrediction | TokenPrediction

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hub_core.errors import DeviceError
+from hub_core.errors import DeviceError, SettingsError
 from hub_core.infer.answers import Answering
 from hub_core.infer.graphs import Graph, open_graph
 from hub_core.infer.predictor import Engine, Predictor
@@ -28,6 +28,17 @@ class ExportedModule(Answering):
         """Stay on the CPU, which computes graphs. Raises DeviceError for a GPU."""
         if use_gpu:
             raise DeviceError(f"the {self.graph.format} graph in {self.folder} is for the CPU; engine='torch' has GPUs")
+
+    def embedder(self, *, pooling: str | None = None, normalize: bool | None = None) -> ExportedModule:
+        """Itself. Raises SettingsError for a graph of another task, or with another pooling."""
+        task = self.known_task()
+        wanted = {"pooling": pooling, "normalize": normalize}
+        if task.name != "embedding" or any(v is not None and v != task.options[k] for k, v in wanted.items()):
+            raise SettingsError(
+                f"the graph in {self.folder} computes {task.name} {dict(task.options)}; vectors of another kind need "
+                "the module's weights (engine='torch')"
+            )
+        return self
 
     def predictor(self, *, dtype: str = "auto") -> Predictor:
         """The predict path over the graph, which is read when it is first needed."""

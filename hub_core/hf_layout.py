@@ -28,7 +28,14 @@ TOKENIZER_FILES = (
     "sentencepiece.bpe.model",
     "tokenizer.model",
 )
+#: Classes of `transformers` by their endings: those with labels, and the tasks that every encoder has.
 TASKS = {"ForSequenceClassification": "seq-cls", "ForTokenClassification": "token-cls"}
+SUPPORTS = ("seq-cls", "token-cls", "text-matching", "embedding", "masked-lm", "question-answering")
+#: Those whose saved folder `transformers` opens with the head.
+_LOADS = ("seq-cls", "token-cls", "masked-lm", "question-answering")
+ANSWERS = "ForQuestionAnswering"
+#: What `transformers` calls the problems of seq-cls.
+PROBLEMS = {"regression": "regression", "multi_label_classification": "multi-label"}
 
 #: Keys that say which code to run, or how the file was made on another machine, instead of what the network is.
 _CODE_KEYS = ("auto_map", "custom_pipelines", "trust_remote_code", "kernel_config")
@@ -102,7 +109,6 @@ def hf_spec(
     if problems:
         raise ManifestError(where, problems)
     heads = _heads(config, where)
-    supports = list(TASKS.values())
     record = {
         "name": name,
         "version": version,
@@ -110,8 +116,8 @@ def hf_spec(
         "family": family,
         "config": {key: value for key, value in config.items() if key not in _NOISE and not key.startswith("_")},
         "tokenizer": _tokenizer(str(family), tokenizer_config, names, where),
-        "supports": supports,
-        "loads_in": {"transformers": supports},
+        "supports": list(SUPPORTS),
+        "loads_in": {"transformers": list(_LOADS)},
         "heads": heads,
         **manifest,
     }
@@ -123,7 +129,7 @@ def config_json(spec: ModuleSpec, architectures: Collection[str] = ()) -> dict[s
     record = {"model_type": spec.family, **spec.config}
     if architectures:
         record["architectures"] = list(architectures)
-    if spec.heads:
+    if spec.heads and spec.heads[0].labels:
         labels = spec.heads[0].labels
         record["id2label"] = {str(target): label for target, label in enumerate(labels)}
         record["label2id"] = {label: target for target, label in enumerate(labels)}
@@ -144,8 +150,10 @@ def read_object(path: Path) -> dict[str, Any]:
 def _heads(config: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
     """The head that the stored network has, where its task is known here."""
     architectures = config.get("architectures") or [""]
+    if str(architectures[0]).endswith(ANSWERS):
+        return [{"task": "question-answering", "labels": []}]
     task = next((task for ending, task in TASKS.items() if str(architectures[0]).endswith(ending)), None)
-    if task is None or config.get("problem_type") in ("regression", "multi_label_classification"):
+    if task is None:
         return []
     named = config.get("id2label")
     if named is None:  # transformers' own defaults
@@ -156,7 +164,14 @@ def _heads(config: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
         raise ManifestError(where, [f"key 'id2label' must map numbers to labels, not {named!r}"]) from error
     if [target for target, _ in rows] != list(range(len(rows))):
         raise ManifestError(where, ["key 'id2label' must number its labels from 0 without gaps"])
-    return [{"task": task, "labels": [label for _, label in rows]}] if len(rows) > 1 else []
+    head: dict[str, Any] = {"task": task, "labels": [label for _, label in rows]}
+    # One output is a number to `transformers`, whatever the configuration says or leaves out.
+    problem = "regression" if len(rows) == 1 else PROBLEMS.get(str(config.get("problem_type")))
+    if problem == "regression" and len(rows) > 1:
+        return []  # several numbers at once are no task here
+    if task == "seq-cls" and problem is not None:
+        head["options"] = {"problem": problem}
+    return [head] if len(rows) > 1 or task == "seq-cls" else []
 
 
 def _tokenizer(family: str, config: Mapping[str, Any], names: Collection[str], where: str) -> dict[str, str | bool]:

@@ -28,7 +28,7 @@ from hub_core.hf_layout import (
     read_object,
 )
 from hub_core.plugins import PLUGIN_FILE
-from hub_core.registry import Registry
+from hub_core.registry import Registry, bundled_registry
 from hub_core.sources import HfListing, fetch, list_hf
 from hub_core.spec import (
     GRAPH_FILES,
@@ -91,7 +91,16 @@ def request_origin(wanted: str) -> str:
 
 
 def plan_registered(spec: ModuleSpec, registry: Registry) -> Plan:
-    """The files of a registered module: those of its manifest, and those in the registry's own folder of it."""
+    """The files of a registered module: those of its manifest, and those in the registry's own folder of it.
+
+    Raises InstallError for a module that is registered without an address.
+    """
+    if spec.unavailable is not None:
+        raise InstallError(
+            f"{spec.title} cannot be fetched: {spec.unavailable}. If you have its files, "
+            f"`hub convert FOLDER OUT --name {spec.name} --version {spec.version}` makes a module of them and "
+            "`hub install ./OUT` installs it"
+        )
     folder = registry.folder(spec)
     own = {} if folder is None else _local_files(folder)
     listed = tuple(_absolute(file, "" if folder is None else folder.absolute().as_uri()) for file in spec.files)
@@ -102,7 +111,7 @@ def plan_registered(spec: ModuleSpec, registry: Registry) -> Plan:
 def plan_folder(folder: Path) -> Plan:
     """The files of a local folder; what its manifest lists and the folder lacks is fetched as the manifest says."""
     if not folder.is_dir():
-        raise NotFoundError(f"there is no folder {folder}; a repository at Hugging Face is written hf:org/repo")
+        raise no_folder(folder)
     where = folder.absolute()
     if (folder / MANIFEST).is_file():
         spec, local = read_manifest(folder), _local_files(folder)
@@ -112,6 +121,15 @@ def plan_folder(folder: Path) -> Plan:
     chosen = _hf_files({path.name for path in folder.iterdir() if path.is_file()}, str(folder))
     files = (FileSpec(path, (SourceSpec((where / name).as_uri(), convert=how),)) for path, name, how in chosen)
     return Plan(spec, str(where), tuple(files))
+
+
+def no_folder(name: str | Path) -> NotFoundError:
+    """The error for a folder that is not there; others write ``owner/name`` for a module, here it is a folder."""
+    known = bundled_registry().versions(str(name).replace("/", "-"))
+    called = f"the registered module is called {known[0].name}" if known else None
+    return NotFoundError(
+        f"there is no folder {name}; {called or 'a repository at Hugging Face is written hf:org/repo'}"
+    )
 
 
 @contextmanager

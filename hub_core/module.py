@@ -17,10 +17,13 @@ from hub_core.installation import ensure, resolve
 from hub_core.labels import labels_from_map
 from hub_core.plugins import Catalog
 from hub_core.spec import MANIFEST, WEIGHTS, HeadSpec, ModuleSpec, canonical, read_manifest
+from hub_core.tasks.joint import Joint
 from hub_core.tasks.task import Task, positive
 from hub_core.trust import module_catalog
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hub_core.torch_module import TorchModule
 
 logger = logging.getLogger("hub_core")
@@ -44,6 +47,7 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
     offline: bool | None = None,
     trust_code: bool = False,
     engine: str | None = None,
+    head: str | None = None,
 ) -> TorchModule:
     """Load a module, installing it first where it is not installed yet.
 
@@ -51,9 +55,12 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
       folder, a checkpoint, or a folder in Hugging Face's layout.
     - `version`: a version (``2.0.1``) or a range (``>=2,<3``); the newest installed one that satisfies it is used
       without any network.
-    - `task`: ``seq-cls`` or ``token-cls``. A checkpoint remembers its task and labels; a base module gets a new,
-      random head, which is announced. None on a base module loads the bare encoder.
+    - `task`: ``seq-cls``, ``token-cls``, ``text-matching``, ``embedding``, ``masked-lm`` or ``question-answering``. A
+      checkpoint remembers its task and labels; a base module gets a new, random head, which is announced (embedding
+      needs none, and masked-lm has the one of pre-training where the file holds it). None on a base module loads the
+      bare encoder, on a module of several heads all of them.
     - `label_map`: ``{0: label, ...}`` or the labels in order; `num_classes` is for seq-cls without label names.
+    - `head`: the name of one head of a module that has several.
     - `load_checkpoint`: weights to use instead: a checkpoint folder, a file in it, or a PaddleHub user's own
       ``model.pdparams`` (task and labels then come from this call).
     - `task_options` (`suffix` is one of them): see the task's class. `new_head`: put a fresh head where the module
@@ -77,6 +84,7 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
         task_options or {},
         suffix,
         new_head,
+        head,
     )
     checkpoint = None if load_checkpoint is None else _Checkpoint.find(Path(load_checkpoint))
     if checkpoint is not None and checkpoint.spec is not None:
@@ -123,6 +131,7 @@ class _Wanted:
     options: Mapping[str, Any]
     suffix: bool
     new_head: bool
+    head: str | None
 
     def task_options(self, task: type[Task]) -> dict[str, Any]:
         """The options for a task; `suffix`, which PaddleHub takes for every task, only where it has that option."""
@@ -242,25 +251,23 @@ def _load(
     if foreign is not None and foreign.heads:
         spec = replace(spec, heads=foreign.heads)
     task, fresh = _choose_head(spec, wanted, own)
+    heads = () if task is None else task.head_specs()
     weights = folder / WEIGHTS if foreign is None or foreign.file is None else foreign.file
     if foreign is None:
-        tensors = read_weights(weights)
+        tensors = _of_chosen(read_weights(weights), spec, heads)
     else:
         tensors = read_foreign_state(weights, family=spec.family, task=task.name if task else None)
         # A fine-tuned file of which nothing is known brings its own head, for the labels of this call.
         fresh = fresh and (wanted.new_head or bool(foreign.heads))
-    network = family.load(
-        tensors,
-        spec.config,
-        task=task.name if task else None,
-        labels=task.labels if task else (),
-        new_head=fresh,
-        where=str(weights),
-    )
-    if task is not None and fresh:
+    if task is not None and fresh and task.pretrained and not wanted.new_head:
+        fresh = not family.holds(tensors, spec.config, heads[0])
+    network = family.load(tensors, spec.config, heads=heads, new_head=fresh, where=str(weights))
+    if task is not None and fresh and task.has_weights:
         count = len(task.labels)
-        logger.warning("%s: new %s head with %d labels, random until it is trained", spec.title, task.name, count)
-    derived = task is not None and (fresh or foreign is not None)
+        which = f" with {count} labels" if count else ""
+        logger.warning("%s: new %s head%s, random until it is trained", spec.title, task.name, which)
+    stored = {(known.task, known.labels) for known in spec.heads}
+    derived = foreign is not None or any((known.task, known.labels) not in stored for known in heads)
     return TorchModule(_derived(spec, task) if derived and task else spec, family, network, tokenizer, task)
 
 
@@ -276,7 +283,14 @@ def _check_vocabulary(spec: ModuleSpec, size: int) -> None:
 
 def _choose_head(spec: ModuleSpec, wanted: _Wanted, own: Catalog) -> tuple[Task | None, bool]:
     """The task with its labels, and whether its head is new (True) or the module's own (False)."""
-    stored = next((head for head in spec.heads if wanted.task in (None, head.task)), None)
+    names = [head.name for head in spec.heads]
+    if wanted.head is not None and wanted.head not in names:
+        raise NotFoundError(unknown("head", wanted.head, names, where=f"of {spec.title}"))
+    if len(names) > 1 and wanted.head is None and wanted.task is None and not wanted.new_head:
+        parts = {head.name: own.get("task", head.task)(head.labels, head.options) for head in spec.heads}
+        return Joint(parts), False
+    fitting = [head for head in spec.heads if wanted.task in (None, head.task) and wanted.head in (None, head.name)]
+    stored = fitting[0] if fitting else None
     if stored is not None and not wanted.new_head:
         kind = own.get("task", stored.task)
         agreed = _agreed_labels(spec, stored, wanted.labels)
@@ -289,13 +303,21 @@ def _choose_head(spec: ModuleSpec, wanted: _Wanted, own: Catalog) -> tuple[Task 
     if wanted.task not in known:
         raise NotFoundError(unknown("task", wanted.task, spec.supports or known, where=f"for {spec.title}"))
     _check_supported(wanted.task, spec.supports, f"for {spec.title}")
-    labels = wanted.labels
-    if labels is None:
-        if wanted.task != "seq-cls":
-            raise LabelError(f"task {wanted.task!r} needs a label_map, such as {{0: 'B-PER', 1: 'I-PER', 2: 'O'}}")
-        labels = tuple(str(target) for target in range(wanted.num_classes))
     kind = known[wanted.task].load()
-    return kind(labels, wanted.task_options(kind)), True
+    options = wanted.task_options(kind)
+    return kind(kind.labels_for(wanted.labels, wanted.num_classes, options), options), True
+
+
+def _of_chosen(tensors: Mapping[str, Tensor], spec: ModuleSpec, heads: Sequence[HeadSpec]) -> Mapping[str, Tensor]:
+    """The tensors for a network with these heads, of a file that may hold several."""
+    if len(spec.heads) < 2 or len(heads) > 1:
+        return tensors
+    chosen = [head.name for head in spec.heads for one in heads if (head.task, head.labels) == (one.task, one.labels)]
+    prefix = f"heads.{chosen[0]}." if chosen else None
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("heads.")}
+    if prefix is not None:
+        kept |= {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return kept
 
 
 def _check_supported(task: str, supports: Sequence[str], where: str) -> None:

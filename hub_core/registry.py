@@ -1,7 +1,8 @@
 """Modules by name and version: what is asked for, what is known, and which one answers.
 
 A registry is data: `Registry.resolve` imports nothing and opens no socket. The bundled ``registry.json`` is made
-from ``modules/*/module.json`` by ``python -m hub_core.registry``; with ``--check`` that only compares.
+from ``modules/*/module.json`` by ``python -m hub_core.registry``, and so is the table of modules in the documentation;
+with ``--check`` that only compares.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
@@ -24,7 +25,10 @@ from hub_core.spec import MANIFEST, SCHEMA, ModuleSpec, canonical, parse_manifes
 from hub_core.version import __version__
 
 BUNDLED_ID = "hub_core"
+#: Languages in words, in the order in which modules are grouped.
+LANGUAGES: Mapping[str, str] = {"zh": "Chinese", "multilingual": "Many languages", "en": "English"}
 
+_Item = TypeVar("_Item")
 _REQUIREMENT = re.compile(r"\s*(?P<name>[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?)\s*(?P<versions>[^a-z0-9].*|)", re.I | re.S)
 
 
@@ -175,10 +179,11 @@ class Registry:
     def search(self, words: str | Iterable[str] = ()) -> list[ModuleSpec]:
         """The newest version of every module in whose description all the words occur, by name; case is ignored.
 
-        Looked through are name, summary, family, tasks and languages. No words find every module.
+        Looked through are name, summary, family, tasks and languages (``zh``, ``chinese``). No words find every module.
         """
         wanted = [word.casefold() for word in (words.split() if isinstance(words, str) else words)]
-        newest = (next((s for s in specs if s.yanked is None), None) for _, specs in sorted(self.modules.items()))
+        names = sorted(self.modules, key=natural_order)
+        newest = (next((s for s in self.modules[name] if s.yanked is None), None) for name in names)
         return [spec for spec in newest if spec is not None and all(word in _description(spec) for word in wanted)]
 
 
@@ -186,6 +191,30 @@ class Registry:
 def bundled_registry() -> Registry:
     """The registry that came with this program."""
     return Registry.load(bundled("registry.json"))
+
+
+def natural_order(name: str) -> list[str | int]:
+    """What names are sorted by so that people find them: case apart, and numbers by their value.
+
+    >>> sorted(["l10", "L2", "l"], key=natural_order)
+    ['l', 'L2', 'l10']
+    """
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name.lower())]
+
+
+def by_languages(items: Iterable[_Item], *, key: Callable[[_Item], tuple[str, ...]]) -> dict[str, list[_Item]]:
+    """Things in groups by the languages that `key` gives, in words; those of `LANGUAGES` come first."""
+    order = [*LANGUAGES]
+    groups: dict[tuple[str, ...], list[_Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    ordered = sorted(groups, key=lambda codes: [order.index(c) if c in order else len(order) for c in codes])
+    return {languages_in_words(codes): groups[codes] for codes in ordered}
+
+
+def languages_in_words(codes: Sequence[str]) -> str:
+    """``Chinese and English`` for ``zh`` and ``en``."""
+    return " and ".join(LANGUAGES.get(code, code) for code in codes) or "no stated language"
 
 
 def build_registry(modules: Path) -> dict[str, Any]:
@@ -205,7 +234,8 @@ def build_registry(modules: Path) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write registry.json from the manifests, or (``--check``) only say whether it is up to date."""
+    """Write registry.json and the documentation's table from the manifests, or (``--check``) only say whether they
+    are up to date."""
     import argparse
 
     parser = argparse.ArgumentParser(prog="python -m hub_core.registry", description=main.__doc__)
@@ -214,13 +244,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the file is out of date")
     options = parser.parse_args(arguments)
     output = options.output or options.modules.parent / "registry.json"
-    text = json.dumps(build_registry(options.modules), ensure_ascii=False, indent=1) + "\n"
+    from hub_core.registry_page import pages
+
+    record = build_registry(options.modules)
+    texts = {output: json.dumps(record, ensure_ascii=False, indent=1) + "\n"}
+    texts |= pages(options.modules.parent / "docs", _parse_registry(record, output).search())
+    stale = [path for path, text in texts.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     if options.check:
-        current = output.is_file() and output.read_text(encoding="utf-8") == text
-        sys.stdout.write(f"{output} is {'up to date' if current else 'out of date: run python -m hub_core.registry'}\n")
-        return 0 if current else 1
-    write_text(output, text)
-    sys.stdout.write(f"wrote {output}\n")
+        for path in texts:
+            state = "out of date: run python -m hub_core.registry" if path in stale else "up to date"
+            sys.stdout.write(f"{path} is {state}\n")
+        return 1 if stale else 0
+    for path, text in texts.items():
+        write_text(path, text)
+        sys.stdout.write(f"wrote {path}\n")
     return 0
 
 
@@ -274,7 +311,16 @@ def _unmet(requires: Mapping[str, str], environment: Callable[[str], str | None]
 
 def _description(spec: ModuleSpec) -> str:
     tasks = (*spec.supports, *(head.task for head in spec.heads))
-    return " ".join((spec.name, spec.canonical, spec.summary, spec.family, *tasks, *spec.languages)).casefold()
+    words = (
+        spec.name,
+        spec.canonical,
+        spec.summary,
+        spec.family,
+        *tasks,
+        *spec.languages,
+        languages_in_words(spec.languages),
+    )
+    return " ".join(words).casefold()
 
 
 def _lines(reasons: Iterable[str]) -> str:

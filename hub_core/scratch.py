@@ -26,7 +26,7 @@ def new_module(
     config: Mapping[str, Any],
     tokenizer: Tokenizer,
     task: str,
-    label_map: Mapping[Any, str] | Sequence[str],
+    label_map: Mapping[Any, str] | Sequence[str] | None = None,
     name: str,
     version: str = "0.1.0",
     task_options: Mapping[str, Any] | None = None,
@@ -40,15 +40,16 @@ def new_module(
     from hub_core.nn.families import family_of
     from hub_core.torch_module import TorchModule
 
-    labels = labels_from_map(label_map)
     builder = family_of(family, catalog())
     if task not in builder.supports:
         raise NotFoundError(unknown("task", task, builder.supports, where=f"of family {family}"))
     complete = {"vocab_size": tokenizer.vocab_size, **config}
     manifest.setdefault("supports", tuple(builder.supports))
     spec = ModuleSpec(name, version, family, complete, {"type": tokenizer.type}, **manifest)
-    head: Task = catalog().get("task", task)(labels, task_options)
-    return TorchModule(spec, builder, builder.build(complete, task=task, labels=labels), tokenizer, head)
+    kind: type[Task] = catalog().get("task", task)
+    given = None if label_map is None else labels_from_map(label_map)
+    head = kind(kind.labels_for(given, 2, task_options or {}), task_options)
+    return TorchModule(spec, builder, builder.build(complete, heads=head.head_specs()), tokenizer, head)
 
 
 def module_from_manifest(
@@ -56,7 +57,7 @@ def module_from_manifest(
     examples: Iterable[Example],
     *,
     task: str,
-    label_map: Mapping[Any, str] | Sequence[str],
+    label_map: Mapping[Any, str] | Sequence[str] | None = None,
     min_count: int = 2,
     max_vocabulary: int | None = None,
     word_list: Path | None = None,

@@ -74,7 +74,7 @@ class FileSpec:
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """A task head: which task, its labels in target order, and the task's own options (``suffix``, ...)."""
+    """A task head: which task, its labels in target order (none of a task without), and its own options."""
 
     task: str
     labels: tuple[str, ...]
@@ -89,7 +89,11 @@ class HeadSpec:
 
 @dataclass(frozen=True)
 class ModuleSpec:
-    """A valid manifest. The attribute names are the keys of module.json."""
+    """A valid manifest. The attribute names are the keys of module.json.
+
+    `parameters` is how many numbers the network has without a head. `unavailable` says why there is no address that
+    the module could be installed from; whoever has its files makes a module of them with `hub convert`.
+    """
 
     name: str
     version: str
@@ -102,6 +106,7 @@ class ModuleSpec:
     homepage: str | None = None
     requires: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     supports: tuple[str, ...] = ()
+    parameters: int | None = None
     also_versions: tuple[str, ...] = ()
     loads_in: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _EMPTY)
     files: tuple[FileSpec, ...] = ()
@@ -109,6 +114,7 @@ class ModuleSpec:
     base: str | None = None
     metrics: Mapping[str, Any] = field(default_factory=lambda: _EMPTY)
     yanked: str | None = None
+    unavailable: str | None = None
     schema: int = SCHEMA
 
     @property
@@ -198,6 +204,7 @@ def parse_manifest(record: object, *, where: str = MANIFEST) -> ModuleSpec:
         "homepage": read.text("homepage"),
         "requires": read.specifiers("requires"),
         "supports": read.texts("supports"),
+        "parameters": read.count("parameters"),
         "also_versions": tuple(v for v in read.texts("also_versions") if read.valid_version("also_versions", v)),
         "loads_in": {k: tuple(v) for k, v in read.mapping("loads_in").items() if read.text_list("loads_in", v)},
         "files": read.files("files"),
@@ -205,6 +212,7 @@ def parse_manifest(record: object, *, where: str = MANIFEST) -> ModuleSpec:
         "base": read.text("base"),
         "metrics": read.mapping("metrics"),
         "yanked": read.text("yanked"),
+        "unavailable": read.text("unavailable"),
     }
     if isinstance(values["schema"], int) and values["schema"] > SCHEMA:
         problems.append(f"schema {values['schema']} needs a newer hub_core; this one reads up to {SCHEMA}")
@@ -252,6 +260,12 @@ class _Reader:
     def number(self, key: str, default: int) -> int:
         value: int | None = self._get(key, int, "a whole number")
         return default if value is None else value
+
+    def count(self, key: str) -> int | None:
+        value: int | None = self._get(key, int, "a whole number")
+        if value is not None and value < 1:
+            self._problems.append(f"key {key!r} must be above 0, not {value}")
+        return value
 
     def text(self, key: str) -> str | None:
         value: str | None = self._get(key, str, "a string")
@@ -342,16 +356,18 @@ class _Reader:
         return source
 
     def heads(self, key: str) -> tuple[HeadSpec, ...]:
-        found = []
+        found: list[HeadSpec] = []
         for item in self.objects(key):
-            task, labels, name = item.get("task"), item.get("labels"), item.get("name", "default")
+            task, labels, name = item.get("task"), item.get("labels", []), item.get("name", "default")
             options = item.get("options", {})
             if not isinstance(task, str) or not isinstance(name, str) or not isinstance(options, dict):
                 self._problems.append(f"key {key!r}: a head needs a task and a name (strings) and options (an object)")
-            elif not isinstance(labels, list) or not labels or not all(isinstance(i, str) for i in labels):
+            elif not isinstance(labels, list) or not all(isinstance(i, str) for i in labels):
                 self._problems.append(f"key {key!r}: head {name!r} needs a list of labels")
             elif len(set(labels)) != len(labels):
                 self._problems.append(f"key {key!r}: head {name!r} has a label twice")
+            elif name in [head.name for head in found]:
+                self._problems.append(f"key {key!r}: there are two heads {name!r}")
             else:
                 found.append(HeadSpec(task, tuple(labels), name, options))
         return tuple(found)

@@ -13,6 +13,8 @@ from torch import nn
 
 from hub_core.errors import DeviceError, SettingsError, unknown
 from hub_core.examples import Array, Batch
+from hub_core.infer.predictor import Logits
+from hub_core.nn.outputs import logits_of
 
 if TYPE_CHECKING:
     from hub_core.torch_module import TorchModule
@@ -37,13 +39,13 @@ class TorchEngine:
         self._dtype = chosen_dtype(dtype, module.device, lowers=module.family.lowers)
         self.tokens_per_batch = _TOKENS.get(module.device.type, 4096)
 
-    def run(self, batch: Batch) -> Array:
+    def run(self, batch: Batch) -> Logits:
         """The float32 logits of a batch."""
         return next(self.stream([batch]))
 
-    def stream(self, batches: Iterable[Batch]) -> Iterator[Array]:
+    def stream(self, batches: Iterable[Batch]) -> Iterator[Logits]:
         """The float32 logits of each batch in turn; a GPU has begun with the next one before they are waited for."""
-        waiting: Callable[[], Array] | None = None
+        waiting: Callable[[], Logits] | None = None
         for batch in batches:
             begun = self._begin(batch)
             if waiting is not None:
@@ -52,25 +54,30 @@ class TorchEngine:
         if waiting is not None:
             yield waiting()
 
-    def _begin(self, batch: Batch) -> Callable[[], Array]:
+    def _begin(self, batch: Batch) -> Callable[[], Logits]:
         """Start with a batch; the logits when they are called for."""
         module = self._module
         inputs = {name: to_device(array, module.device) for name, array in batch.inputs.items()}
         with module.answering():
             if self._dtype is torch.float32:
-                logits: torch.Tensor = module(inputs).logits
+                logits = module(inputs).logits
             else:
-                logits = module.lowered.network(module.network, self._dtype)(**inputs).logits
-            found = logits.float().to("cpu", non_blocking=True)
+                logits = logits_of(module.lowered.network(module.network, self._dtype)(**inputs))
+            several = isinstance(logits, tuple)
+            found = [part.float().to("cpu", non_blocking=True) for part in (logits if several else (logits,))]
+
+        def arrays() -> Logits:
+            parts = tuple(part.numpy() for part in found)
+            return parts if several else parts[0]
+
         if module.device.type != "cuda":
-            return found.numpy
+            return arrays
         copied: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
         copied.record()
 
-        def wait() -> Array:
+        def wait() -> Logits:
             copied.synchronize()
-            result: Array = found.numpy()
-            return result
+            return arrays()
 
         return wait
 

@@ -20,10 +20,13 @@ from hub_core.examples import Batch
 from hub_core.hf_layout import CONFIG
 from hub_core.infer.answers import Answering
 from hub_core.infer.predictor import Predictor
-from hub_core.nn.families import Family
+from hub_core.nn.families import Family, TransformersFamily
+from hub_core.nn.outputs import logits_of
+from hub_core.nn.sentence import width_of
 from hub_core.paths import atomic_folder
 from hub_core.plugins import PLUGIN_FILE
 from hub_core.spec import GRAPHS, MANIFEST, RECEIPT, WEIGHTS, ModuleSpec
+from hub_core.tasks.embedding import Embedding
 from hub_core.tasks.task import Task
 from hub_core.text.tokenizer import Tokenizer
 from hub_core.torch_engine import Lowered, TorchEngine, pick_device
@@ -31,13 +34,14 @@ from hub_core.torch_engine import Lowered, TorchEngine, pick_device
 
 @dataclass
 class Outputs:
-    """What a forward pass gives. `logits` ``(batch, labels)`` or ``(batch, length, labels)``, None without a task.
+    """What a forward pass gives. `logits` ``(batch, labels)`` or ``(batch, length, labels)``, None without a task; of
+    several heads a tuple.
 
     `hidden` (all layers, each ``(batch, length, hidden)``), `attentions` and `pooled` are there where asked for and
     where the network has them.
     """
 
-    logits: torch.Tensor | None = None
+    logits: Any = None
     hidden: tuple[torch.Tensor, ...] | None = None
     attentions: tuple[torch.Tensor, ...] | None = None
     pooled: torch.Tensor | None = None
@@ -87,7 +91,7 @@ class TorchModule(Answering, nn.Module):
                 "module.network.set_attn_implementation('eager') first"
             )
         return Outputs(
-            logits=getattr(result, "logits", None),
+            logits=logits_of(result),
             hidden=getattr(result, "hidden_states", None),
             attentions=getattr(result, "attentions", None),
             pooled=getattr(result, "pooler_output", None),
@@ -101,6 +105,19 @@ class TorchModule(Answering, nn.Module):
         """The predict path over this module; raises SettingsError where it has no task, and for an unknown dtype."""
         engine = TorchEngine(self, dtype=dtype)
         return Predictor(self.known_task(), self.tokenizer, engine, max_length=self.max_length)
+
+    def embedder(self, *, pooling: str | None = None, normalize: bool | None = None) -> TorchModule:
+        """This module's encoder with the task embedding, around the same weights; see `Answering.get_embedding`."""
+        trained = self.task.options if isinstance(self.task, Embedding) else {"pooling": "mean", "normalize": False}
+        options = {
+            "pooling": pooling or trained["pooling"],
+            "normalize": trained["normalize"] if normalize is None else normalize,
+            "max_seq_len": trained.get("max_seq_len"),
+        }
+        task = Embedding((), options)
+        prefix = str(getattr(self.network, "base_model_prefix", "encoder"))
+        network = task.network(self.family.encoder(self.network), prefix).train(self.network.training)
+        return TorchModule(self.spec, self.family, network, self.tokenizer, task)
 
     def save(
         self, folder: str | Path, *, dtype: str = "float32", metrics: Mapping[str, Any] | None = None, card: str = ""
@@ -128,14 +145,18 @@ class TorchModule(Answering, nn.Module):
         spec = replace(
             self.spec,
             tokenizer=self.tokenizer.save(folder),
-            heads=(task.head_spec(),) if task else (),
+            heads=task.head_specs() if task else (),
             files=(),
             metrics=metrics,
         )
         self.family.save(self.network, folder, dtype=dtype)
-        config = self.family.config_json(spec.config, task=task.name if task else None, labels=self.labels)
+        config = self.family.config_json(spec.config, heads=spec.heads)
         (folder / "config.json").write_text(json.dumps(config, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
         (folder / MANIFEST).write_text(spec.dumps(), encoding="utf-8")
+        if task is not None and isinstance(self.family, TransformersFamily):
+            for path, text in task.files(width_of(self.family.encoder(self.network))).items():
+                (folder / path).parent.mkdir(exist_ok=True)
+                (folder / path).write_text(text, encoding="utf-8")
         (folder / "README.md").write_text(card or default_card(spec), encoding="utf-8")
         return spec
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from hub_core.nn.crf import Crf
 from hub_core.nn.families import family_of
 from hub_core.nn.weights import read_weights
 from hub_core.plugins import catalog
-from hub_core.spec import WEIGHTS
+from hub_core.spec import WEIGHTS, HeadSpec
 
 LABELS = ("B-X", "I-X", "O")
 SMALL: Mapping[str, Any] = {"vocab_size": 50, "embedding_size": 6, "hidden_size": 5}
@@ -47,9 +47,13 @@ RICH: Mapping[str, Any] = {
 }
 
 
+def _heads(task: str | None, labels: Sequence[str] = LABELS) -> list[HeadSpec]:
+    return [] if task is None else [HeadSpec(task, tuple(labels))]
+
+
 def _network(config: Mapping[str, Any], task: str | None) -> BiLstmEncoder:
     torch.manual_seed(0)
-    network = BiLstmFamily().build(config, task=task, labels=LABELS)
+    network = BiLstmFamily().build(config, heads=_heads(task))
     with torch.no_grad():
         for parameter in network.parameters():  # the small initial values would hide differences
             parameter.normal_(0, 0.5)
@@ -221,7 +225,7 @@ def test_export_is_exact_at_any_batch_and_length(task: str) -> None:
 def test_saved_and_loaded_again(tmp_path: Path, task: str | None, dtype: str) -> None:
     family, network = BiLstmFamily(), _network(RICH, task)
     family.save(network, tmp_path, dtype=dtype)
-    again = family.load(read_weights(tmp_path / WEIGHTS), RICH, task=task, labels=LABELS, new_head=False, where="here")
+    again = family.load(read_weights(tmp_path / WEIGHTS), RICH, heads=_heads(task), new_head=False, where="here")
     assert type(again) is type(network) and not again.training
     kind = getattr(torch, dtype)
     for name, value in network.state_dict().items():
@@ -234,7 +238,7 @@ def test_a_new_head_is_random_and_the_encoder_is_kept(tmp_path: Path) -> None:
     family.save(network, tmp_path)
     for task, labels in (("seq-cls", ("a", "b")), ("token-cls", LABELS), (None, ())):
         found = family.load(
-            read_weights(tmp_path / WEIGHTS), RICH, task=task, labels=labels, new_head=task is not None, where="here"
+            read_weights(tmp_path / WEIGHTS), RICH, heads=_heads(task, labels), new_head=task is not None, where="here"
         )
         old, new = network.state_dict(), found.state_dict()
         for name, value in new.items():
@@ -249,8 +253,7 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
         family.load(
             read_weights(tmp_path / WEIGHTS),
             {**RICH, "vocab_size": 51},
-            task="token-cls",
-            labels=LABELS,
+            heads=_heads("token-cls"),
             new_head=True,
             where="here",
         )
@@ -258,8 +261,7 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
         family.load(
             read_weights(tmp_path / WEIGHTS),
             RICH,
-            task="token-cls",
-            labels=(*LABELS, "B-Y"),
+            heads=_heads("token-cls", (*LABELS, "B-Y")),
             new_head=False,
             where="here",
         )
@@ -267,8 +269,7 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
         family.load(
             read_weights(tmp_path / WEIGHTS),
             {**RICH, "num_layers": 3},
-            task="token-cls",
-            labels=LABELS,
+            heads=_heads("token-cls"),
             new_head=False,
             where="here",
         )
@@ -276,8 +277,7 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
         family.load(
             read_weights(tmp_path / WEIGHTS),
             {**RICH, "crf": False},
-            task="token-cls",
-            labels=LABELS,
+            heads=_heads("token-cls"),
             new_head=False,
             where="here",
         )
@@ -285,8 +285,7 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
         family.load(
             read_weights(tmp_path / "nowhere" / WEIGHTS),
             RICH,
-            task="token-cls",
-            labels=LABELS,
+            heads=_heads("token-cls"),
             new_head=False,
             where="here",
         )
@@ -314,18 +313,18 @@ def test_missing_sizes_and_unknown_tasks_are_refused() -> None:
     with pytest.raises(SettingsError, match="lacks embedding_size, hidden_size"):
         BiLstmConfig.from_mapping({"vocab_size": 3})
     with pytest.raises(SettingsError, match=r"unknown task 'seq_cls' .* did you mean 'seq-cls'"):
-        BiLstmFamily().build(SMALL, task="seq_cls", labels=LABELS)
+        BiLstmFamily().build(SMALL, heads=_heads("seq_cls"))
 
 
 def test_the_family_is_registered_and_its_config_json_is_plain_data() -> None:
     family = family_of("bilstm", catalog())
     assert isinstance(family, BiLstmFamily)
     assert family.max_length(SMALL) is None
-    record = json.loads(json.dumps(family.config_json(SMALL, task="seq-cls", labels=("no", "yes"))))
+    record = json.loads(json.dumps(family.config_json(SMALL, heads=_heads("seq-cls", ("no", "yes")))))
     assert record["model_type"] == "bilstm" and record["num_layers"] == 1
     assert record["id2label"] == {"0": "no", "1": "yes"} and record["label2id"] == {"no": 0, "yes": 1}
     assert record["architectures"] == [BiLstmForSequenceClassification.__name__]
-    assert family.config_json(SMALL, task=None, labels=())["architectures"] == [BiLstmEncoder.__name__]
+    assert family.config_json(SMALL, heads=())["architectures"] == [BiLstmEncoder.__name__]
 
 
 class _TokenTask:

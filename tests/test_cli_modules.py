@@ -9,6 +9,20 @@ import pytest
 from command_line import Hub
 from folders import manifest, module_folder
 
+from hub_core.registry import natural_order
+
+#: The groups of the registered modules, in order.
+LANGUAGE_GROUPS = ("Chinese", "Chinese and English", "Many languages", "English")
+
+
+def tiny_weights(folder: Path) -> None:
+    """A BERT of `folders.VOCABULARY` in Hugging Face's layout."""
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(vocab_size=7, hidden_size=4, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
+    BertModel(config).save_pretrained(folder)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}), encoding="utf-8")
+
 
 @pytest.fixture
 def hub(capsys: pytest.CaptureFixture[str]) -> Hub:
@@ -24,14 +38,21 @@ class TestList:
         assert rows[0]["tasks"] == "seq-cls, token-cls"
         assert Path(rows[0]["folder"], "module.json").is_file()
         table = hub("list").out.splitlines()
-        assert table[0].split()[:4] == ["name", "version", "state", "tasks"]
+        assert table[0].split("  ")[0] == "name" and table[0].split()[3:] == ["trained", "for", "size", "summary"]
         assert [line.split()[1] for line in table if line.startswith("small ")] == ["1.10", "1.9"]
 
     def test_all_adds_what_is_registered(self, hub: Hub) -> None:
         rows = hub("list", "--all", "--json").json
         states = {row["name"]: row["state"] for row in rows}
         assert states["bert-base-chinese"] == states["ernie_tiny"] == "registered"
-        assert [row["name"].lower() for row in rows] == sorted(row["name"].lower() for row in rows)
+        names = [row["name"] for row in rows]
+        assert names == sorted(names, key=natural_order)
+        assert states["pai-bert-large-zh"] == "no address" and states["bilstm-ner-zh"] == "bundled"
+        table = hub("list", "--all").out.splitlines()
+        assert [line for line in table[2:] if not line.startswith(" ")] == [*LANGUAGE_GROUPS]
+        assert next(line for line in table if line.startswith("  bilstm-ner-zh ")).split()[1:4] == [
+            *("1.0.0", "bundled", "token-cls")
+        ]
 
     def test_nothing_installed(self, hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr("hub_core.store.bundled", lambda name: tmp_path / "none")
@@ -57,8 +78,20 @@ class TestSearch:
         assert "ernie" not in found
         assert "chinese-electra-small" in hub("search", "electra").out
 
-    def test_without_words_everything(self, hub: Hub) -> None:
-        assert len(hub("search", "--json").json) >= 7
+    def test_without_words_everything_by_language_with_sizes(self, hub: Hub) -> None:
+        assert len(hub("search", "--json").json) > 130
+        table = hub("search").out.splitlines()
+        assert table[0].split() == ["name", "version", "size", "summary"]
+        assert [line for line in table[2:] if not line.startswith(" ")] == [*LANGUAGE_GROUPS]
+        rows = {line.split()[0]: line for line in table[2:] if line.startswith("  ")}
+        assert rows["rbt3"].split(maxsplit=3) == [
+            *("rbt3", "2.0.2", "38M", "RBT3: the first three layers of RoBERTa-wwm-ext, trained on")
+        ]
+        assert rows["pai-bert-large-zh"].endswith("(no address)")
+
+    def test_a_language_in_words(self, hub: Hub) -> None:
+        names = {row["name"] for row in hub("search", "chinese", "embeddings", "--json").json}
+        assert {"bge-small-zh-v1.5", "gte-base-zh"} <= names and "bge-small-en-v1.5" not in names
 
     def test_nothing_found(self, hub: Hub) -> None:
         outcome = hub("search", "no-such-thing")
@@ -70,8 +103,14 @@ class TestShow:
         record = hub("show", "ernie_tiny", "--json").json
         assert (record["name"], record["family"], record["location"]) == ("ernie_tiny", "ernie", "")
         text = hub("show", "ernie-tiny>=2,<3").out
-        assert "tasks      seq-cls, token-cls" in text
-        assert text.endswith("location   not installed\n")
+        assert "parameters  90,662,912\ntasks       seq-cls, token-cls" in text
+        assert text.endswith("location    not installed\n")
+
+    def test_a_module_without_an_address(self, hub: Hub) -> None:
+        assert (
+            "no address  published as a TensorFlow archive by EasyTransfer only, "
+            in hub("show", "pai-bert-large-zh").out
+        )
 
     def test_an_installed_module(self, hub: Hub, tmp_path: Path, hub_home: Path) -> None:
         hub("install", module_folder(tmp_path / "m"))
@@ -120,6 +159,11 @@ class TestShow:
             ("ernie_tny", "unknown module 'ernie_tny'; did you mean 'ernie_tiny' or 'ernie'? known: "),
             ("ernie_tiny==9", "no version of ernie_tiny answers 'ernie_tiny==9':\n  2.0.2 is not ==9"),
             ("ernie_tiny==nine", "'==nine' is not a version or a range of versions"),
+            (
+                "zhui/ernie-1.0-cluecorpussmall",
+                "there is no folder zhui/ernie-1.0-cluecorpussmall; the registered module is "
+                "called zhui-ernie-1.0-cluecorpussmall\n",
+            ),
             ("./nowhere", "there is no folder ./nowhere; a repository at Hugging Face is written hf:org/repo\n"),
             ("hf:org/repo", "hf:org/repo is not installed; `hub install hf:org/repo` installs it\n"),
         ],
@@ -169,6 +213,19 @@ class TestInstall:
         assert outcome.code == 1
         assert outcome.out.startswith("installed one 1.0")  # what was done is said
         assert outcome.err.startswith("error: there is no folder nowhere")
+
+    def test_what_has_no_address_is_made_of_a_local_copy(self, hub: Hub, tmp_path: Path) -> None:
+        said = hub.fails("install", "pai_bert_large_zh")
+        assert said.startswith("pai-bert-large-zh 1.0.0 cannot be fetched: published as a TensorFlow archive by ")
+        command = "`hub convert FOLDER OUT --name pai-bert-large-zh --version 1.0.0` makes a module of them"
+        assert command in said and "`hub install ./OUT` installs it" in said
+        source, out = module_folder(tmp_path / "copy"), tmp_path / "out"
+        (source / "module.json").unlink()
+        (source / "model.safetensors").unlink()
+        tiny_weights(source)
+        hub("convert", source, out, *("--name", "pai-bert-large-zh", "--version", "1.0.0"))
+        assert hub("install", out).out.startswith("installed pai-bert-large-zh 1.0.0 in ")
+        assert hub("install", "pai-bert-large-zh").out.startswith("installed pai-bert-large-zh 1.0.0 in ")
 
     def test_no_network_wanted(self, hub: Hub) -> None:
         assert "offline" in hub.fails("install", "--offline", "hf:org/repo").lower()

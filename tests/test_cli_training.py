@@ -210,7 +210,7 @@ class TestRefuses:
             (["--manifest", "/nowhere.json"], "/nowhere.json cannot be read as JSON"),
             (
                 ["--metric", "f2", "--epochs", "2"],
-                "unknown metric 'f2' to compare by; known: accuracy, macro_f1, micro_f1",
+                "unknown metric 'f2' to compare by; known: accuracy, macro_f1, matthews, micro_f1",
             ),
             (["--max-seq-len", "1"], "max_seq_len=1 "),
             (["--max-seq-len", "0"], "max_seq_len=0 must be between 1 and"),

@@ -219,9 +219,10 @@ def test_a_head_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
         convert_folder(source, tmp_path / "out", task="seq-cls", labels=["a", "b"])
 
 
-def test_a_classifier_of_another_kind_is_no_head_and_loads(tmp_path: Path) -> None:
+def test_a_classifier_of_several_labels_is_a_head_and_loads(tmp_path: Path) -> None:
     source = sample(tmp_path / "in", problem_type="multi_label_classification", id2label={"0": "a", "1": "b", "2": "c"})
-    assert convert_folder(source, tmp_path / "out").heads == ()
+    (head,) = convert_folder(source, tmp_path / "out").heads
+    assert (head.labels, dict(head.options)) == (("a", "b", "c"), {"problem": "multi-label"})
     loaded = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "out")
     assert loaded.config.id2label == {0: "a", 1: "b", 2: "c"}
     assert loaded.config.problem_type == "multi_label_classification"

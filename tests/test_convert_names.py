@@ -386,13 +386,17 @@ def test_a_linear_weight_must_be_a_matrix(tmp_path: Path, shape: tuple[int, ...]
         read_foreign_state(path, family="bert")
 
 
-def test_convert_file_checks_the_manifests_numbers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["paddle", "torch"])
+def test_convert_file_checks_the_manifests_numbers(tmp_path: Path, kind: str) -> None:
     network = random_network("ErnieModel")
-    path = tmp_path / "x.pdparams"
-    path.write_bytes(pickle.dumps(to_paddle(network)))
+    path = tmp_path / ("x.pdparams" if kind == "paddle" else "x.bin")
+    if kind == "paddle":
+        path.write_bytes(pickle.dumps(to_paddle(network)))
+    else:
+        torch.save(network.state_dict(), path)
     config = {**SIZES, **FAMILIES["ernie"]}
     out = tmp_path / "model.safetensors"
-    convert_file(path, out, kind="paddle", family="ernie", config=config)
+    convert_file(path, out, kind=kind, family="ernie", config=config)
     _tensors_equal(read_safetensors(out), network.state_dict())
     for wrong, named in (
         ({"vocab_size": 61}, "vocab_size 61 .the tensors: 60"),
@@ -401,7 +405,7 @@ def test_convert_file_checks_the_manifests_numbers(tmp_path: Path) -> None:
         ({"use_task_id": False}, "use_task_id"),
     ):
         with pytest.raises(ConvertError, match=named):
-            convert_file(path, out, kind="paddle", family="ernie", config={**config, **wrong})
+            convert_file(path, out, kind=kind, family="ernie", config={**config, **wrong})
     _tensors_equal(read_safetensors(out), network.state_dict())  # what stood there is untouched
 
 

@@ -112,9 +112,9 @@ class TestPublic:
             ChnSentiCorp(mode="validate")
 
     def test_a_split_that_the_folder_does_not_have(self, reviews: Path) -> None:
-        (reviews / "chnsenticorp/train.clean.tsv").unlink()
-        with pytest.raises(NotFoundError, match=r"unknown mode 'train\.clean' in .*known: dev, test, train$"):
-            ChnSentiCorp(mode="train.clean", data_dir=reviews)
+        (reviews / "chnsenticorp/test.tsv").unlink()
+        with pytest.raises(NotFoundError, match=r"unknown mode 'test' in .*known: dev, train, train\.clean$"):
+            ChnSentiCorp(mode="test", data_dir=reviews)
 
     def test_labels_get_other_names(self, reviews: Path) -> None:
         data = ChnSentiCorp(data_dir=reviews, rename_labels={"0": "negative", "1": "positive"})
@@ -168,7 +168,7 @@ class TestLocation:
 
     def test_a_download_that_fails(self, hub_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HUB_OFFLINE", "1")
-        with pytest.raises(SourceError, match=r"put its files .* in .*chnsenticorp, or set HUB_DATA_HOME"):
+        with pytest.raises(SourceError, match=r"put its files in .*chnsenticorp, or set HUB_DATA_HOME"):
             ChnSentiCorp()
         assert not (hub_home / "datasets/chnsenticorp").exists()
 
@@ -215,7 +215,7 @@ class TestUnpack:
         draw = random.Random(0)
         archive = tar_of(tmp_path / "a.tar.gz", ("a", draw.randbytes(50_000)))
         archive.write_bytes(archive.read_bytes()[:-9000])
-        with pytest.raises(IntegrityError, match="is not a whole tar archive"):
+        with pytest.raises(IntegrityError, match="is not a whole archive"):
             unpack(archive, tmp_path / "out")
 
     def test_a_disk_that_fails(self, tmp_path: Path) -> None:

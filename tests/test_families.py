@@ -15,7 +15,7 @@ from tiny import SMALL, VOCABULARY, tiny_module, tiny_tokenizer
 import hub_core as hub
 from hub_core.errors import CheckpointError, LabelError, ManifestError, NotFoundError
 from hub_core.nn.families import _OFFSET_POSITIONS, TransformersFamily
-from hub_core.spec import WEIGHTS
+from hub_core.spec import WEIGHTS, HeadSpec
 
 SIZES = {**SMALL, "vocab_size": len(VOCABULARY), "embedding_size": 32, "max_position_embeddings": 40}
 SPECIAL = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
@@ -64,7 +64,7 @@ def test_a_list_is_answered_as_its_rows_are_at_full_length(tmp_path: Path, famil
 def test_positions_after_the_padding_id_are_known(family: str) -> None:
     extra = {"entity_vocab_size": 4} if family == "luke" else {}
     with torch.device("meta"):
-        network = TransformersFamily(family).build({**config_of(family), **extra}, task=None, labels=())
+        network = TransformersFamily(family).build({**config_of(family), **extra}, heads=())
     tables = [part for name, part in network.named_modules() if name.endswith("embeddings.position_embeddings")]
     offset = any(getattr(table, "padding_idx", None) is not None for table in tables)
     assert offset == (family in _OFFSET_POSITIONS)
@@ -88,7 +88,7 @@ def test_tensors_that_are_one_stand_once_in_a_file(tmp_path: Path) -> None:
 )
 def test_answers_that_depend_on_padding_are_refused(family: str, task: str) -> None:
     with pytest.raises(NotFoundError, match=f"'{family}' is not supported for {task}: its answers depend on padding"):
-        TransformersFamily(family).build({}, task=task, labels=("a", "b"))
+        TransformersFamily(family).build({}, heads=[HeadSpec(task, ("a", "b"))])
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_answers_that_depend_on_padding_are_refused(family: str, task: str) -> N
 )
 def test_numbers_that_make_no_network_are_named(config: dict[str, Any], message: str) -> None:
     with pytest.raises(ManifestError, match=rf"(?s)config of family bert.*{message}"):
-        TransformersFamily("bert").build(config, task=None, labels=())
+        TransformersFamily("bert").build(config, heads=())
 
 
 def test_keys_that_no_network_reads_are_let_be() -> None:
     config = {**SIZES, "pooler_fc_size": 768, "directionality": "bidi"}
-    assert TransformersFamily("bert").build(config, task=None, labels=()).config.hidden_size == 32  # type: ignore[union-attr]
+    assert TransformersFamily("bert").build(config, heads=()).config.hidden_size == 32  # type: ignore[union-attr]
 
 
 def test_heads_that_cannot_be_built_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,14 +127,12 @@ def test_networks_are_made_one_at_a_time(tmp_path: Path) -> None:
 
     def load() -> None:
         while not stop.is_set():
-            family.load(
-                tensors, {**SIZES, "max_position_embeddings": 64}, task=None, labels=(), new_head=False, where=""
-            )
+            family.load(tensors, {**SIZES, "max_position_embeddings": 64}, heads=(), new_head=False, where="")
 
     thread = threading.Thread(target=load)
     thread.start()
     try:
-        weights = [family.build(SIZES, task="seq-cls", labels=("a", "b")).classifier.weight for _ in range(10)]  # type: ignore[union-attr]
+        weights = [family.build(SIZES, heads=[HeadSpec("seq-cls", ("a", "b"))]).classifier.weight for _ in range(10)]  # type: ignore[union-attr]
     finally:
         stop.set()
         thread.join()

@@ -8,7 +8,7 @@ import pytest
 from folders import safetensors
 
 from hub_core.errors import HubError, ManifestError
-from hub_core.hf_layout import adopt_hf_folder, config_json, hf_spec, read_hf_folder
+from hub_core.hf_layout import SUPPORTS, adopt_hf_folder, config_json, hf_spec, read_hf_folder
 
 BERT: dict[str, Any] = {
     "model_type": "bert",
@@ -38,7 +38,7 @@ def test_a_folder_becomes_a_module_without_a_manifest(tmp_path: Path) -> None:
     assert (spec.name, spec.version, spec.family) == ("My-model", "0.0.0", "bert")
     assert spec.config == {"vocab_size": 7, "hidden_size": 4, "pad_token_id": 0}
     assert spec.tokenizer == {"type": "transformers"}
-    assert spec.supports == ("seq-cls", "token-cls") and spec.heads == ()
+    assert spec.supports == SUPPORTS and spec.heads == ()
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,40 @@ def test_the_stored_head_is_found(tmp_path: Path, architecture: str, task: str |
     [
         ({}, ("LABEL_0", "LABEL_1")),
         ({"num_labels": 3}, ("LABEL_0", "LABEL_1", "LABEL_2")),
-        ({"num_labels": 1}, None),
-        ({"problem_type": "regression"}, None),
-        ({"problem_type": "multi_label_classification"}, None),
     ],
 )
-def test_labels_that_are_not_named(tmp_path: Path, change: dict[str, Any], labels: tuple[str, ...] | None) -> None:
+def test_labels_that_are_not_named(tmp_path: Path, change: dict[str, Any], labels: tuple[str, ...]) -> None:
     config = {**BERT, "architectures": ["BertForSequenceClassification"], **change}
     head = read_hf_folder(folder_of(tmp_path / "m", config, "tokenizer.json")).head()
-    assert (head and head.labels) == labels
+    assert head is not None
+    assert (head.labels, dict(head.options)) == (labels, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "labels", "problem"),
+    [
+        ({"num_labels": 1}, 1, "regression"),
+        ({"problem_type": "regression", "num_labels": 1}, 1, "regression"),
+        ({"problem_type": "multi_label_classification", "num_labels": 3}, 3, "multi-label"),
+    ],
+)
+def test_classifiers_of_other_kinds(tmp_path: Path, change: dict[str, Any], labels: int, problem: str) -> None:
+    config = {**BERT, "architectures": ["BertForSequenceClassification"], **change}
+    head = read_hf_folder(folder_of(tmp_path / "m", config, "tokenizer.json")).head()
+    assert head is not None
+    assert (len(head.labels), dict(head.options)) == (labels, {"problem": problem})
+
+
+def test_several_numbers_are_no_task_here(tmp_path: Path) -> None:
+    config = {**BERT, "architectures": ["BertForSequenceClassification"], "problem_type": "regression"}
+    assert read_hf_folder(folder_of(tmp_path / "m", config, "tokenizer.json")).heads == ()
+
+
+def test_a_reader_of_answers_is_a_head(tmp_path: Path) -> None:
+    config = {**BERT, "architectures": ["BertForQuestionAnswering"]}
+    head = read_hf_folder(folder_of(tmp_path / "m", config, "tokenizer.json")).head()
+    assert head is not None
+    assert (head.task, head.labels) == ("question-answering", ())
 
 
 @pytest.mark.parametrize(

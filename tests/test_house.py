@@ -20,15 +20,16 @@ STOREYS = (
     "spec examples labels tagging user_config mirrors addresses transfer partials safetensors_header receipt pins",
     "hookspecs builtins plugins preferences",
     "text",
-    "registry store blobs sources http_source trust hf_layout convert archives",
+    "registry registry_page store blobs sources http_source trust hf_layout convert archives",
     "install_plan bringing installation caches",
     "metrics data nn",
     "tasks",
+    "published",
     "datasets",
     "infer exported",
     "torch_engine",
     "torch_module module scratch",
-    "train export cluster doctor probes",
+    "train export cluster combination report doctor probes",
     "cli",
 )
 STOREY = {name: level for level, names in enumerate(STOREYS) for name in names.split()}

@@ -260,10 +260,15 @@ def test_every_registered_module_installs_from_a_mirror(
     if (bundled("modules") / what.name / "model.safetensors").is_file():
         assert ensure(name, store=Store(), offline=True).bundled
         return
-    for place in (source.url for item in what.files for source in item.sources):
-        local = place.removeprefix("hf://").replace("@main", "").removeprefix("https://bj.bcebos.com/")
+    if what.unavailable:
+        with pytest.raises(InstallError, match=rf"cannot be fetched: published .* --name {what.name} --version 1.0.0`"):
+            install(name, store=store, offline=True)
+        return
+    for path, place in ((item.path, source) for item in what.files for source in item.sources):
+        local = place.url.removeprefix("hf://").replace("@main", "").removeprefix("https://bj.bcebos.com/")
         (tmp_path / local).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / local).write_bytes(FOREIGN)
+        as_it_is = path == "model.safetensors" and place.convert is None
+        (tmp_path / local).write_bytes(WEIGHTS if as_it_is else FOREIGN)
     root = tmp_path.as_uri()
     monkeypatch.setenv("HUB_MIRRORS", f"https://huggingface.co={root},https://bj.bcebos.com={root}")
     item = install(name, store=store, offline=True)

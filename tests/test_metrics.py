@@ -1,4 +1,4 @@
-"""Scores, against scikit-learn and seqeval."""
+"""Scores of classes and entities, against scikit-learn and seqeval."""
 
 from __future__ import annotations
 
@@ -7,15 +7,31 @@ import time
 import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import classification_report
 from seqeval.metrics.sequence_labeling import precision_recall_fscore_support as seqeval_scores
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    hamming_loss,
+    matthews_corrcoef,
+    precision_recall_fscore_support,
+)
 
+from hub_core import metrics
 from hub_core.errors import LabelError, SettingsError
-from hub_core.metrics import Scores, accuracy, classification_f1, entity_scores
+from hub_core.metrics import (
+    Scores,
+    accuracy,
+    classification_f1,
+    confusion,
+    entity_scores,
+    matthews,
+    multilabel_scores,
+)
 
 steady = settings(deadline=None, derandomize=True, max_examples=60)
 LABELS = ["a", "b", "c", "d"]
@@ -49,6 +65,42 @@ def test_classification_f1_equals_sklearn(labels: list[str], rows: list[tuple[st
         assert (one.precision, one.recall, one.f1, one.support) == pytest.approx(expected)
     for average, mean in (("macro", ours.macro), ("micro", ours.micro)):
         assert (mean.precision, mean.recall, mean.f1) == pytest.approx(reference(average)[:3])
+
+
+@steady
+@given(pairs)
+def test_matthews_and_confusion_equal_sklearn(rows: list[tuple[str, str]]) -> None:
+    gold, predicted = zip(*rows, strict=True)
+    if len({*gold, *predicted}) > 1:  # sklearn warns of one label
+        assert matthews(gold, predicted) == pytest.approx(matthews_corrcoef(gold, predicted), abs=1e-12)
+    else:
+        assert matthews(gold, predicted) == 0
+    assert confusion(gold, predicted, LABELS).tolist() == confusion_matrix(gold, predicted, labels=LABELS).tolist()
+
+
+@steady
+@given(st.lists(st.tuples(st.sets(st.sampled_from(LABELS)), st.sets(st.sampled_from(LABELS))), min_size=1, max_size=20))
+def test_multilabel_scores_equal_sklearn(rows: list[tuple[set[str], set[str]]]) -> None:
+    gold, predicted = zip(*rows, strict=True)
+    wanted, answers = (
+        np.array([[label in row for label in LABELS] for row in side], int) for side in (gold, predicted)
+    )
+    ours = multilabel_scores(gold, predicted, LABELS)
+    assert ours.hamming == pytest.approx(hamming_loss(wanted, answers), abs=1e-12)
+    assert ours.subset_accuracy == pytest.approx(accuracy_score(wanted, answers), abs=1e-12)
+    for average, mean in (("macro", ours.classes.macro), ("micro", ours.classes.micro)):
+        reference = precision_recall_fscore_support(wanted, answers, average=average, zero_division=0.0)
+        assert (mean.precision, mean.recall, mean.f1) == pytest.approx(reference[:3], abs=1e-12)
+    per_class = precision_recall_fscore_support(wanted, answers, average=None, zero_division=0.0)
+    for number, one in enumerate(ours.classes.per_class.values()):
+        assert (one.precision, one.recall, one.f1, one.support) == pytest.approx([row[number] for row in per_class])
+
+
+def test_labels_that_nobody_declared() -> None:
+    with pytest.raises(LabelError, match="unknown label 'e'; known: a, b, c, d"):
+        confusion(["a"], ["e"], LABELS)
+    with pytest.raises(LabelError, match="unknown label 'aa'"):
+        multilabel_scores([["aa"]], [[]], LABELS)
 
 
 @pytest.mark.parametrize("suffix", [False, True])
@@ -108,6 +160,10 @@ def test_rows_that_do_not_correspond() -> None:
         accuracy(["a", "b"], ["a"])
     with pytest.raises(SettingsError, match="accuracy of no rows"):
         accuracy([], [])
+    with pytest.raises(SettingsError, match="Matthews correlation of no rows"):
+        matthews([], [])
+    with pytest.raises(SettingsError, match="multi-label score of no rows"):
+        multilabel_scores([], [], LABELS)
     with pytest.raises(SettingsError, match="sentence 1 has 2 gold labels and 1 predicted"):
         entity_scores([["O"], ["O", "O"]], [["O"], ["O"]])
 
@@ -116,3 +172,10 @@ def test_rows_that_do_not_correspond() -> None:
 def test_labels_to_score_must_be_distinct(labels: list[str]) -> None:
     with pytest.raises(LabelError, match="each once"):
         classification_f1(["a"], ["a"], labels)
+
+
+def test_every_public_name_is_there() -> None:
+    assert sorted(metrics.__all__) == sorted(metrics._HOMES)
+    assert all(getattr(metrics, name) is not None for name in metrics.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'accurracy'; public names: AnswerScores, "):
+        metrics.accurracy  # noqa: B018

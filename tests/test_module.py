@@ -246,8 +246,8 @@ def test_new_modules_train_from_nothing(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "mine" / MANIFEST).read_text(encoding="utf-8"))
     assert record["config"]["vocab_size"] == len(tokenizer.get_vocab())
     assert answers(hub.Module(directory=tmp_path / "mine")) == answers(module)
-    with pytest.raises(NotFoundError, match="unknown task 'embedding' of family bilstm"):
-        hub.new_module(family="bilstm", config={}, tokenizer=tokenizer, task="embedding", label_map=["a"], name="mine")
+    with pytest.raises(NotFoundError, match="unknown task 'masked-lm' of family bilstm"):
+        hub.new_module(family="bilstm", config={}, tokenizer=tokenizer, task="masked-lm", name="mine")
 
 
 def test_half_precision_is_stored_half_and_loaded_whole(tmp_path: Path) -> None:

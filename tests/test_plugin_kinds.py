@@ -18,6 +18,9 @@ from hub_core.data.tables import Row
 from hub_core.errors import UnknownDatasetError
 from hub_core.hookspecs import KINDS, hookimpl
 from hub_core.nn.bilstm_family import BiLstmFamily
+from hub_core.report import report_on
+from hub_core.report.any_task import Record
+from hub_core.report.entities import EntityReport
 from hub_core.scratch import new_module
 from hub_core.tasks.token_cls import TokenCls
 from hub_core.text.files import tokenizer_from_files
@@ -29,12 +32,6 @@ class Toy(BiLstmFamily):
 
     name = "toy"
     supports = (*BiLstmFamily.supports, "spans")
-
-    def build(self, config: Mapping[str, Any], *, task: str | None, labels: Sequence[str]) -> Any:
-        return super().build(config, task="token-cls" if task == "spans" else task, labels=labels)
-
-    def config_json(self, config: Mapping[str, Any], *, task: str | None, labels: Sequence[str]) -> dict[str, Any]:
-        return super().config_json(config, task="token-cls" if task == "spans" else task, labels=labels)
 
 
 class Spans(TokenCls):
@@ -67,6 +64,13 @@ class Weather(hub.datasets.Dataset):
         super().__init__(rows, rows.label_list, task="seq-cls", mode=mode)
 
 
+class SpansReport(EntityReport):
+    """A report of its own."""
+
+    def scores(self, records: Sequence[Record], labels: Sequence[str]) -> dict[str, float]:
+        return {"rows_of_it": float(len(records))}
+
+
 def read_piped(
     path: str | Path, *, columns: Sequence[str] | None, header: bool | None, problems: Problems | None
 ) -> Iterator[Row]:
@@ -88,6 +92,7 @@ class Plugin:
             "segmenter": {"spaces": Spaces},
             "dataset": {"Weather": Weather},
             "table": {"piped": read_piped},
+            "report": {"spans": SpansReport},
         }[kind]
 
 
@@ -127,6 +132,8 @@ def test_a_network_a_task_and_a_tokenizer_make_a_module(tmp_path: Path) -> None:
     again = hub.Module(directory=tmp_path / "saved")
     assert (type(again.family), type(again.task), type(again.tokenizer)) == (Toy, Spans, Letters)
     assert again.predict(["新华社北京"]) == module.predict(["新华社北京"])
+    rows = hub.datasets.Dataset.from_rows([("北京", ["B-LOC", "I-LOC"])], task="token-cls", label_list=LABELS)
+    assert report_on(again, rows).scores["rows_of_it"] == 1
 
 
 def test_a_segmenter_cuts_words(tmp_path: Path) -> None:

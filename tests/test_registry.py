@@ -22,10 +22,13 @@ from hub_core.registry import (
     Requirement,
     build_registry,
     bundled_registry,
+    by_languages,
     environment_version,
     main,
+    natural_order,
     parse_requirement,
 )
+from hub_core.registry_page import END, START, parameters_in_words
 from hub_core.spec import ModuleSpec
 
 
@@ -232,6 +235,43 @@ def test_writing_a_registry(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     (modules / "a" / "module.json").write_text(json.dumps(manifest("a", "2.1")))
     assert main([*arguments, "--check"]) == 1
     assert "out of date: run python -m hub_core.registry" in capsys.readouterr().out
+
+
+def test_the_table_in_a_page_is_made_of_the_manifests(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module_folder(tmp_path / "modules" / "b10", "b10", parameters=102_267_648, languages=["en"], summary="large")
+    module_folder(
+        tmp_path / "modules" / "b9", "b9", parameters=4_080_520, languages=["en"], license="MIT", summary="small"
+    )
+    module_folder(
+        tmp_path / "modules" / "c", "c", languages=["zh"], summary="nowhere", unavailable="on a disk in a drawer"
+    )
+    page, other = tmp_path / "docs" / "modules.md", tmp_path / "docs" / "zh" / "modules.md"
+    for path in (page, other):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"# Modules\n\n{START}\nold\n{END}\nthe end\n", encoding="utf-8")
+    (tmp_path / "docs" / "training.md").write_text("no table", encoding="utf-8")
+    arguments = ["--modules", str(tmp_path / "modules")]
+    assert main([*arguments, "--check"]) == 1
+    assert f"{page} is out of date: run python -m hub_core.registry" in capsys.readouterr().out
+    assert main(arguments) == 0 and main([*arguments, "--check"]) == 0
+    lines = page.read_text(encoding="utf-8").splitlines()
+    assert (lines[0], lines[2], lines[-2], lines[-1]) == ("# Modules", START, END, "the end")
+    assert [line for line in lines if line.startswith(("###", "| ["))] == [
+        "### Chinese",
+        "| [`c`](../modules/c/README.md) | 1.0 |  | 1 × 4 | not stated | nowhere (no address) |",
+        "### English",
+        "| [`b9`](../modules/b9/README.md) | 1.0 | 4.1M | 1 × 4 | MIT | small |",
+        "| [`b10`](../modules/b10/README.md) | 1.0 | 102M | 1 × 4 | not stated | large |",
+    ]
+    assert "(../../modules/c/README.md)" in other.read_text(encoding="utf-8")
+
+
+def test_names_and_languages_are_in_the_order_that_people_expect() -> None:
+    assert sorted(["b-l10", "B-l2", "a"], key=natural_order) == ["a", "B-l2", "b-l10"]
+    groups = by_languages(["en", "ja", "zh", "zh,en", ""], key=lambda codes: tuple(filter(None, codes.split(","))))
+    assert list(groups) == ["no stated language", "Chinese", "Chinese and English", "English", "ja"]
+    counts = {None: "", 512: "0.0M", 9_949_999: "9.9M", 9_950_000: "10M", 999_499_999: "999M", 999_500_000: "1.0B"}
+    assert {count: parameters_in_words(count) for count in counts} == counts
 
 
 def test_a_registry_is_not_made_of_ambiguous_folders(tmp_path: Path) -> None:

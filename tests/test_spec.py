@@ -47,6 +47,8 @@ FULL: dict[str, Any] = manifest(
     base="ernie==2.0.2",
     metrics={"f1": 0.9},
     yanked="wrong labels",
+    parameters=102_267_648,
+    unavailable="on a disk in a drawer",
 )
 
 
@@ -98,6 +100,9 @@ def test_every_problem_is_reported_at_once() -> None:
     [
         ({"schema": 2}, "schema 2 needs a newer hub_core"),
         ({"schema": True}, "'schema' must be a whole number"),
+        ({"parameters": 0}, "'parameters' must be above 0, not 0"),
+        ({"parameters": "102M"}, "'parameters' must be a whole number, not '102M'"),
+        ({"unavailable": True}, "'unavailable' must be a string, not True"),
         ({"version": " 1.0"}, "is not a version"),
         ({"also_versions": ["x"]}, "'x' is not a version"),
         ({"languages": "zh"}, "'languages' must hold a list of strings"),
@@ -120,7 +125,7 @@ def test_every_problem_is_reported_at_once() -> None:
         ({"files": [{"path": "a", "sources": [{"url": "b", "sha256": "../x"}]}]}, "64 lower-case hex digits"),
         ({"files": [{"path": "a", "sources": [{"url": "b", "convert": "padle"}]}]}, "did you mean 'paddle'"),
         ({"heads": [{"task": 1, "labels": ["a"]}]}, "a head needs a task and a name"),
-        ({"heads": [{"task": "t", "labels": []}]}, "needs a list of labels"),
+        ({"heads": [{"task": "t", "labels": "ab"}]}, "needs a list of labels"),
         ({"heads": [{"task": "t", "labels": ["a", "a"]}]}, "has a label twice"),
     ],
 )

@@ -33,7 +33,7 @@ SAMPLES = (
     "",
 )
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-TYPES = ("wordpiece", "ernie", "sentencepiece", "ernie-tiny", "char", "word", "transformers")
+TYPES = ("wordpiece", "ernie", "wobert", "sentencepiece", "ernie-tiny", "char", "word", "transformers")
 
 #: Any text that Python can hold: every plane, control characters, NUL, lone surrogates, and what comes up in reviews.
 ANY_TEXT = st.text(max_size=30) | st.text(st.characters(codec=None), max_size=12) | st.sampled_from(SAMPLES)
@@ -76,7 +76,7 @@ def write_files(folder: Path, kind: str) -> dict[str, Path]:
     import sentencepiece
 
     files = {"vocab": folder / "vocab.txt", "model": folder / "pieces.model", "words": folder / "words.txt"}
-    if kind in ("wordpiece", "ernie"):
+    if kind in ("wordpiece", "ernie", "wobert"):
         files["vocab"].write_text("\n".join(wordpiece_vocabulary()) + "\n", encoding="utf-8")
         return {"vocab": files["vocab"]}
     if kind == "sentencepiece":

@@ -1,9 +1,9 @@
-"""Commands that let a module answer: run (a few texts), predict (a file), evaluate (labelled data)."""
+"""Commands that let a module answer: run (a few texts), predict (a file)."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,23 +14,14 @@ import click
 from hub_core.cli.command import command
 from hub_core.cli.completing import ModuleName
 from hub_core.cli.loading import load_answering, named_folder
-from hub_core.cli.options import PATH, Answering, answering_options, json_flag, rename_labels
-from hub_core.cli.output import print_groups, print_json, print_json_lines, print_record, print_table, progress_bar
-from hub_core.cli.splits import read_split
+from hub_core.cli.options import PATH, Answering, answering_options, json_flag, named_module
+from hub_core.cli.output import print_groups, print_json, print_json_lines, print_table, progress_bar
 from hub_core.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
     from hub_core.examples import Example, Prediction
     from hub_core.infer.predictor import Predictor
-
-_module = click.option(
-    "--module",
-    "-m",
-    "name",
-    required=True,
-    type=ModuleName(),
-    help="A module's name, hf:org/repo, or a folder with a '/'.",
-)
+    from hub_core.tasks.task import Task
 
 
 @command(
@@ -43,11 +34,20 @@ _module = click.option(
 @click.argument("name", type=ModuleName())
 @click.argument("texts", nargs=-1)
 @click.option("--input-text", metavar="TEXT", help="One more text to answer.")
-@click.option("--input-path", type=PATH, help="A file with one text per line, or a table (.tsv, .csv, .jsonl, .conll).")
+@click.option("--text-pair", metavar="TEXT", help="The second text of every pair; of a question its context.")
+@click.option(
+    "--input-path", help="A file (or address) with one text per line, or a table (.tsv, .jsonl, .parquet, ...)."
+)
 @answering_options
 @json_flag
 def run(
-    name: str, texts: tuple[str, ...], input_text: str | None, input_path: Path | None, how: Answering, as_json: bool
+    name: str,
+    texts: tuple[str, ...],
+    input_text: str | None,
+    text_pair: str | None,
+    input_path: str | None,
+    how: Answering,
+    as_json: bool,
 ) -> None:
     """Let a module answer a few texts, and print a table.
 
@@ -58,23 +58,24 @@ def run(
         raise click.UsageError("nothing to answer: give TEXTS, --input-text or --input-path")
     _check_texts(given)
     predictor = load_answering(name, how).predictor(dtype=how.dtype)
-    examples = [predictor.task.example(text, key=f"text {at}") for at, text in enumerate(given, start=1)]
+    asked = given if text_pair is None else [(text, text_pair) for text in given]
+    examples = [predictor.task.example(item, key=f"text {at}") for at, item in enumerate(asked, start=1)]
     if input_path is not None:
         from hub_core.data.texts import read_texts
 
-        examples += read_texts(input_path, task=predictor.task.name)
+        examples += read_texts(input_path, task=predictor.task)
     rows = list(_answers(predictor, examples, how))
     if as_json:
         print_json(rows)
-    elif "entities" in rows[0]:
-        print_groups(("entity", "label", "characters", "score"), [(_shown(row), _entity_rows(row)) for row in rows])
     else:
-        _print_classes(rows)
+        _print_answers(predictor.task, rows)
 
 
 @command("predict", examples=["hub predict --module bilstm-ner-zh --data texts.txt --output answers.jsonl"])
-@_module
-@click.option("--data", type=PATH, required=True, help="A table (.tsv, .csv, .jsonl, .conll), or a text per line.")
+@named_module
+@click.option(
+    "--data", required=True, help="A table (.tsv, .jsonl, .parquet, ...) or a text per line; may be an address."
+)
 @click.option("--output", type=PATH, help="Where to write JSON lines; whole or not at all (default: stdout).")
 @click.option(
     "--engine-cluster",
@@ -86,7 +87,7 @@ def run(
 @answering_options
 def predict(
     name: str,
-    data: Path,
+    data: str,
     output: Path | None,
     engine_cluster: str | None,
     workers: int | None,
@@ -104,42 +105,17 @@ def predict(
     )
     from hub_core.data.texts import read_texts
 
-    examples = read_texts(data, task=predictor.task.name)
+    examples = read_texts(data, task=predictor.task)
     if engine_cluster is None:
         rows = _answers(predictor, examples, how)
     else:
-        rows = _cluster_answers(name, examples, how, workers=workers, address=cluster_address)
+        asked = predictor.task.asked
+        rows = _cluster_answers(name, examples, how, asked, workers=workers, address=cluster_address)
     if output is None:
         print_json_lines(rows)
     else:
         with _written(output) as stream:
             stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-
-
-@command(
-    "evaluate",
-    examples=[
-        "hub evaluate --module ./ckpt/best_model --data msra_ner --split test",
-        "hub evaluate -m bilstm-sentiment-zh --data chnsenticorp --rename-labels 0=negative,1=positive",
-    ],
-)
-@_module
-@click.option(
-    "--data", type=PATH, required=True, help="A folder with test.tsv (or .csv, .jsonl, .conll, packed or not)."
-)
-@click.option("--split", default="test", help="Which file of the folder: train, dev, test, ...")
-@rename_labels
-@answering_options
-@json_flag
-def evaluate(name: str, data: Path, split: str, rename_labels: dict[str, str], how: Answering, as_json: bool) -> None:
-    """Measure a module on labelled data, over the whole corpus."""
-    module = load_answering(name, how)
-    predictor = module.predictor(dtype=how.dtype)
-    task = predictor.task
-    examples = list(read_split(data, task=task.name, split=split, labels=task.labels, renaming=rename_labels))
-    metrics = task.metrics(examples, list(_predictions(predictor, examples, how)))
-    record = {"module": module.spec.title, "data": str(data), "split": split, "rows": len(examples), **metrics}
-    print_record(record, as_json=as_json)
 
 
 def _check_texts(texts: Sequence[str]) -> None:
@@ -149,7 +125,7 @@ def _check_texts(texts: Sequence[str]) -> None:
         raise DataError(blank)
 
 
-def _predictions(predictor: Predictor, examples: Sequence[Example], how: Answering) -> Iterator[Prediction]:
+def predictions(predictor: Predictor, examples: Sequence[Example], how: Answering) -> Iterator[Prediction]:
     """Answers in order, with a progress bar; at the end one warning for all texts that were cut."""
     from hub_core.infer.answers import warn_truncated
 
@@ -166,12 +142,18 @@ def _predictions(predictor: Predictor, examples: Sequence[Example], how: Answeri
 
 def _answers(predictor: Predictor, examples: Sequence[Example], how: Answering) -> Iterator[dict[str, Any]]:
     """Answers as plain data, each with its text."""
-    for example, answer in zip(examples, _predictions(predictor, examples, how), strict=True):
-        yield {**_asked(example), **predictor.task.as_data(answer)}
+    for example, answer in zip(examples, predictions(predictor, examples, how), strict=True):
+        yield {**predictor.task.asked(example), **predictor.task.as_data(answer)}
 
 
 def _cluster_answers(
-    name: str, examples: Sequence[Example], how: Answering, *, workers: int | None, address: str | None
+    name: str,
+    examples: Sequence[Example],
+    how: Answering,
+    asked: Callable[[Example], dict[str, str]],
+    *,
+    workers: int | None,
+    address: str | None,
 ) -> Iterator[dict[str, Any]]:
     """The same from a cluster, whose processes load the module by themselves."""
     from hub_core.cluster import Request, predict_on_ray
@@ -186,11 +168,7 @@ def _cluster_answers(
     with progress_bar(len(examples), "row") as advance:
         answers = predict_on_ray(request, examples, workers=workers, address=address, progress=advance)
         for example, answer in zip(examples, answers, strict=True):
-            yield {**_asked(example), **answer}
-
-
-def _asked(example: Example) -> dict[str, str]:
-    return {"text": example.text, **({} if example.pair is None else {"text_pair": example.pair})}
+            yield {**asked(example), **answer}
 
 
 @contextmanager
@@ -205,21 +183,20 @@ def _written(path: Path) -> Iterator[Any]:
         raise SettingsError(f"--output {path} cannot be written: {error.strerror or error}") from error
 
 
-def _shown(row: dict[str, Any]) -> str:
-    return " | ".join(row[name] for name in ("text", "text_pair") if name in row)
+def _print_answers(task: Task, rows: Sequence[dict[str, Any]]) -> None:
+    """A table with a row per text, or (where an answer may have several rows) with each text as a heading."""
+    tables = [task.as_table({name: row[name] for name in row if name not in task.asked_names}) for row in rows]
+    columns = list(dict.fromkeys(column for table in tables for row in table for column in row))
+    texts = [_shown(task, row) for row in rows]
+    if task.one_row:
+        notes = ["cut" if row.get("truncated") else "" for row in rows]
+        table = [(text, *row.values(), note) for text, (row,), note in zip(texts, tables, notes, strict=True)]
+        names = ("text", *columns, "note")[: None if any(notes) else -1]
+        print_table(names, [row[: len(names)] for row in table])
+    else:
+        groups = [[tuple(row.values()) for row in table] for table in tables]
+        print_groups(columns, list(zip(texts, groups, strict=True)))
 
 
-def _entity_rows(row: dict[str, Any]) -> list[tuple[object, ...]]:
-    """One row per entity; one that says so where there is none."""
-    found: list[tuple[object, ...]] = [
-        (entity["text"], entity["label"], f"{entity['start']}-{entity['end']}", f"{entity['score']:.4f}")
-        for entity in row["entities"]
-    ]
-    return found or [("(none)", "", "", "")]
-
-
-def _print_classes(rows: Iterable[dict[str, Any]]) -> None:
-    """One row per text; a column says which texts were cut, where any was."""
-    table = [(_shown(row), row["label"], f"{row['probability']:.4f}", "cut" * row["truncated"]) for row in rows]
-    width = 4 if any(note for *_, note in table) else 3
-    print_table(("text", "label", "probability", "note")[:width], [row[:width] for row in table])
+def _shown(task: Task, row: dict[str, Any]) -> str:
+    return " | ".join(row[name] for name in task.asked_names if name in row)

@@ -30,8 +30,8 @@ from hub_core.cli.splits import read_split
 )
 @click.option("--task", help="Which of the module's tasks (default: the first it was trained for).")
 @click.option("--int8", is_flag=True, help="8-bit weights and activations (onnx); needs --data.")
-@click.option("--data", type=PATH, help="Labelled rows on which the graph is measured against the module.")
-@click.option("--split", default="dev", help="Which file of --data.")
+@click.option("--data", help="Labelled rows on which the graph is measured against the module: a folder or a name.")
+@click.option("--split", default="dev", help="Which split of --data.")
 @click.option("--max-loss", type=click.FloatRange(min=0), default=0.01, help="How much of the score it may lose there.")
 @rename_labels
 @json_flag
@@ -61,5 +61,6 @@ def _gate(task: Any, options: Mapping[str, Any]) -> Any:
         split=options["split"],
         labels=task.labels,
         renaming=options["rename_labels"],
+        options=task.options,
     )
     return Gate(list(rows), options["max_loss"])

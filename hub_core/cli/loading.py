@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 def named_folder(name: str) -> Path | None:
     """The folder that is meant, or None where it is a name or an address. Raises NotFoundError where it is missing."""
-    from hub_core.install_plan import request_kind
+    from hub_core.install_plan import no_folder, request_kind
 
     if request_kind(name) != "folder":
         return None
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        raise NotFoundError(f"there is no folder {name}; a repository at Hugging Face is written hf:org/repo")
+        raise no_folder(name)
     return folder
 
 
@@ -34,10 +34,17 @@ def load_answering(name: str, how: Answering) -> TorchModule:
     `load_trained`, and SettingsError for an engine that the module has no graph for.
     """
     engine = "torch" if how.use_gpu and how.engine == "auto" else how.engine
-    return load_trained(name, task=how.task, use_gpu=how.use_gpu, engine=engine)
+    return load_trained(name, task=how.task, use_gpu=how.use_gpu, engine=engine, task_options=how.task_options)
 
 
-def load_trained(name: str, *, task: str | None, use_gpu: bool = False, engine: str = "torch") -> TorchModule:
+def load_trained(
+    name: str,
+    *,
+    task: str | None,
+    use_gpu: bool = False,
+    engine: str = "torch",
+    task_options: Mapping[str, Any] | None = None,
+) -> TorchModule:
     """A module that can answer, on the device that is wanted; it is installed where it is not installed yet.
 
     Raises SettingsError, which says how to train one, for a module without a trained head (before anything is
@@ -46,19 +53,23 @@ def load_trained(name: str, *, task: str | None, use_gpu: bool = False, engine: 
     folder = named_folder(name)
     _check_trained(name, _spec_of(name, folder), task)
 
+    wanted: dict[str, Any] = {"task": task, "engine": engine, "task_options": task_options or {}}
     if not use_gpu:
-        return _load(name, folder, task=task, engine=engine)
+        return _load(name, folder, **wanted)
     from hub_core.torch_engine import pick_device
 
     device = pick_device(use_gpu=True)  # before anything large is loaded
     if engine != "torch":
         raise DeviceError(f"engine {engine} computes on the CPU; --engine torch has GPUs")
-    return _load(name, folder, task=task, engine=engine).to(device)
+    return _load(name, folder, **wanted).to(device)
 
 
-def load_base(name: str, *, task: str, labels: Sequence[str], new_head: bool) -> TorchModule:
+def load_base(
+    name: str, *, task: str, labels: Sequence[str], new_head: bool, task_options: Mapping[str, Any]
+) -> TorchModule:
     """A module to fine-tune; it is installed where it is not installed yet. Raises what `hub_core.Module` raises."""
-    return _load(name, named_folder(name), task=task, label_map=labels, new_head=new_head)
+    wanted = {"task": task, "label_map": labels or None, "new_head": new_head, "task_options": task_options}
+    return _load(name, named_folder(name), **wanted)
 
 
 def trained_labels(name: str, *, task: str, found: Sequence[str]) -> Sequence[str]:
@@ -107,6 +118,8 @@ def _spec_of(name: str, folder: Path | None) -> ModuleSpec:
 def _check_trained(name: str, spec: ModuleSpec, task: str | None) -> None:
     """Raise where the module has no trained head for the task: a new, random one would answer anything."""
     trained = [head.task for head in spec.heads]
+    if task is not None and task in spec.supports and _needs_no_training(task):
+        return
     if not trained:
         if task is not None and task not in spec.supports:
             raise NotFoundError(unknown("task", task, spec.supports, where=f"for {spec.title}"))
@@ -117,3 +130,13 @@ def _check_trained(name: str, spec: ModuleSpec, task: str | None) -> None:
         )
     if task is not None and task not in trained:
         raise NotFoundError(unknown("task", task, trained, where=f"among those that {spec.title} is trained for"))
+
+
+def _needs_no_training(task: str) -> bool:
+    """Whether a base module answers a task as it is."""
+    from hub_core.plugins import catalog
+
+    if task not in catalog().entries("task"):
+        return False
+    kind = catalog().get("task", task)
+    return bool(kind.pretrained or not kind.has_weights)

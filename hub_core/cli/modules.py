@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ import click
 from hub_core.cli.command import command
 from hub_core.cli.completing import ModuleName
 from hub_core.cli.options import PATH, json_flag
-from hub_core.cli.output import download_progress, note, print_json, print_pairs, print_table
+from hub_core.cli.output import download_progress, note, print_groups, print_json, print_pairs, print_table
 
 if TYPE_CHECKING:
     from hub_core.spec import ModuleSpec
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def list_modules(every: bool, as_json: bool) -> None:
     """List the installed modules.
 
-    What came with the program counts as installed. `hub show NAME` says more about one of them.
+    What came with the program counts as installed. `hub show NAME` says more about one of them, and where it is.
     """
     from hub_core.store import Store
 
@@ -35,7 +35,7 @@ def list_modules(every: bool, as_json: bool) -> None:
         rows += [row for row in _registered_rows() if (row["name"], row["version"]) not in present]
     for broken in store.broken():
         note(f"warning: {broken.folder}: {broken.problem}")
-    _print_rows(rows, as_json=as_json)
+    _print_rows(rows, ("name", "version", "state", "trained for", "size", "summary"), as_json=as_json, grouped=every)
 
 
 @command("search", examples=["hub search", "hub search chinese token-cls"])
@@ -44,9 +44,10 @@ def list_modules(every: bool, as_json: bool) -> None:
 def search(words: tuple[str, ...], as_json: bool) -> None:
     """Search the registered modules.
 
-    All WORDS must stand in a module's name, summary, family, tasks or languages. Without words all are shown.
+    All WORDS must stand in a module's name, summary, family, tasks or languages. Without words all are shown, by
+    language, with the size of each in parameters.
     """
-    _print_rows(_registered_rows(words), as_json=as_json)
+    _print_rows(_registered_rows(words), ("name", "version", "size", "summary"), as_json=as_json, grouped=True)
 
 
 @command("show", examples=["hub show bert-base-chinese", "hub show ./ckpt/best_model --json"])
@@ -204,39 +205,71 @@ def _described(spec: ModuleSpec) -> dict[str, object]:
         "summary": spec.summary,
         "family": spec.family,
         "base": spec.base,
+        **({"parameters": f"{spec.parameters:,}"} if spec.parameters else {}),
         "tasks": ", ".join(spec.supports),
         "languages": ", ".join(spec.languages),
         "licence": spec.license,
         "homepage": spec.homepage,
-        **{f"head {head.name}": f"{head.task}: {', '.join(head.labels)}" for head in spec.heads},
+        **{f"head {head.name}": ": ".join((head.task, *filter(None, [", ".join(head.labels)]))) for head in spec.heads},
         **{f"measured {key}": value for key, value in spec.metrics.items()},
         "withdrawn": spec.yanked,
+        **({"no address": spec.unavailable} if spec.unavailable else {}),
     }
 
 
-def _installed_row(item: Installed) -> dict[str, str]:
+def _installed_row(item: Installed) -> dict[str, Any]:
     return _row(item.spec, "bundled" if item.bundled else "installed", str(item.folder))
 
 
-def _registered_rows(words: Iterable[str] = ()) -> list[dict[str, str]]:
+def _registered_rows(words: Iterable[str] = ()) -> list[dict[str, Any]]:
     from hub_core.registry import bundled_registry
 
-    return [_row(spec, "registered", "") for spec in bundled_registry().search(words)]
+    found = bundled_registry().search(words)
+    return [_row(spec, "no address" if spec.unavailable else "registered", "") for spec in found]
 
 
-def _row(spec: ModuleSpec, state: str, folder: str) -> dict[str, str]:
-    tasks = ", ".join(spec.supports)
-    named: Mapping[str, Any] = {"name": spec.name, "version": spec.version, "state": state, "tasks": tasks}
-    return {**named, "summary": spec.summary, "folder": folder}
+def _row(spec: ModuleSpec, state: str, folder: str) -> dict[str, Any]:
+    """What programs are told of a module."""
+    return {
+        "name": spec.name,
+        "version": spec.version,
+        "state": state,
+        "tasks": ", ".join(spec.supports),
+        "trained_for": [head.task for head in spec.heads],
+        "parameters": spec.parameters,
+        "languages": list(spec.languages),
+        "summary": spec.summary,
+        "folder": folder,
+    }
 
 
-def _print_rows(rows: list[dict[str, str]], *, as_json: bool) -> None:
-    """Print modules by name, the versions of each in the order in which they come: newest first."""
-    rows = sorted(rows, key=lambda row: row["name"].lower())
+def _print_rows(rows: list[dict[str, Any]], columns: Sequence[str], *, as_json: bool, grouped: bool) -> None:
+    """Print modules by name, the versions of each in the order in which they come: newest first.
+
+    People get some of the columns, and where they may be many (`grouped`) the modules of each language together.
+    """
+    from hub_core.registry import by_languages, natural_order
+
+    rows = sorted(rows, key=lambda row: natural_order(row["name"]))
     if as_json:
         print_json(rows)
     elif not rows:
         note("no modules")
+    elif not grouped:
+        print_table(columns, [_cells(row, columns) for row in rows])
     else:
-        columns = [key for key in rows[0] if any(row[key] for row in rows)]
-        print_table(columns, [[row[key] for key in columns] for row in rows])
+        groups = by_languages(rows, key=lambda row: tuple(row["languages"]))
+        print_groups(columns, [(name, [_cells(row, columns) for row in group]) for name, group in groups.items()])
+
+
+def _cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    from hub_core.registry_page import parameters_in_words
+
+    without = " (no address)" if row["state"] == "no address" and "state" not in columns else ""
+    texts = {
+        **row,
+        "trained for": ", ".join(row["trained_for"]),
+        "size": parameters_in_words(row["parameters"]),
+        "summary": row["summary"] + without,
+    }
+    return [texts[column] for column in columns]

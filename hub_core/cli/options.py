@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
+from hub_core.cli.completing import ModuleName
+
 #: What `hub_core.torch_engine.DTYPES` knows; stated here too, since that file needs torch.
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 #: A file or folder; whether it is there is found out by whoever reads it, who knows what it was to be.
 PATH = click.Path(path_type=Path)
 
+named_module = click.option(
+    "--module",
+    "-m",
+    "name",
+    required=True,
+    type=ModuleName(),
+    help="A module's name, hf:org/repo, or a folder with a '/'.",
+)
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 use_gpu = click.option("--use-gpu", is_flag=True, help="Compute on the GPU.")
 
@@ -38,6 +49,34 @@ rename_labels = click.option(
 )
 
 
+def _columns(ctx: click.Context, parameter: click.Parameter, value: str | None) -> list[str] | dict[str, str] | None:
+    """Read ``text,label`` or ``sentence=text,label_desc=label``. Raises click.BadParameter for a mixture of both."""
+    if value is None:
+        return None
+    parts = [part.partition("=") for part in value.split(",")]
+    names = [(old.strip(), new.strip()) for old, _, new in parts]
+    if not any(sign for _, sign, _ in parts) and all(old for old, _ in names):
+        return [old for old, _ in names]
+    renamed = dict(names)
+    if not all(renamed) or not all(renamed.values()) or len(renamed) < len(names):
+        raise click.BadParameter(f"{value!r} is neither text,label nor sentence=text,tag=label", ctx, parameter)
+    return renamed
+
+
+#: Labelled data.
+data_option = click.option(
+    "--data",
+    required=True,
+    help="A folder (or address) with train.tsv, dev.jsonl, test.parquet, ...; or a data set's name, such as tnews.",
+)
+columns_option = click.option(
+    "--columns",
+    metavar="NAME,... | OLD=NEW,...",
+    callback=_columns,
+    help="What a file without a header has, in order: text,label. Or better names: sentence=text,tag=label.",
+)
+
+
 @dataclass(frozen=True)
 class Answering:
     """How a module is to answer: the options that run, predict and evaluate share."""
@@ -48,6 +87,31 @@ class Answering:
     use_gpu: bool
     dtype: str
     engine: str
+    task_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _option(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    """Read ``name=value``, each value as JSON where it is such, else as a text. Raises click.BadParameter."""
+    options = {}
+    for given in values:
+        name, equals, value = given.partition("=")
+        if not name.strip() or not equals:
+            raise click.BadParameter(f"{given!r} is not of the form problem=multi-label", ctx, parameter)
+        try:
+            options[name.strip()] = json.loads(value)
+        except ValueError:
+            options[name.strip()] = value.strip()
+    return options
+
+
+task_options = click.option(
+    "--task-option",
+    "task_options",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_option,
+    help="An option of the task: problem=multi-label, top_k=3, pooling=cls. May be given several times.",
+)
 
 
 def answering_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -62,11 +126,14 @@ def answering_options(function: Callable[..., None]) -> Callable[..., None]:
         use_gpu: bool,
         dtype: str,
         engine: str,
+        task_options: dict[str, Any],
         **others: Any,
     ) -> None:
-        function(*args, how=Answering(task, max_seq_len, batch_size, use_gpu, dtype, engine), **others)
+        how = Answering(task, max_seq_len, batch_size, use_gpu, dtype, engine, task_options)
+        function(*args, how=how, **others)
 
     for option in (
+        task_options,
         use_gpu,
         click.option(
             "--engine",

@@ -35,12 +35,18 @@ COMMANDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "Answers": {
             "run": "hub_core.cli.answering:run",
             "predict": "hub_core.cli.answering:predict",
-            "evaluate": "hub_core.cli.answering:evaluate",
+            "evaluate": "hub_core.cli.evaluating:evaluate",
+            "compare": "hub_core.cli.evaluating:compare",
         },
         "Making modules": {
             "train": "hub_core.cli.training:train",
             "convert": "hub_core.cli.converting:convert",
             "export": "hub_core.cli.exporting:export",
+            "combine": "hub_core.cli.deriving:combine",
+            "calibrate": "hub_core.cli.deriving:calibrate",
+        },
+        "Data": {
+            "data": "hub_core.cli.data:data",
         },
         "This program": {
             "help": "hub_core.cli.system:show_help",

@@ -13,7 +13,7 @@ import click
 from hub_core.cli.command import command
 from hub_core.cli.completing import ModuleName
 from hub_core.cli.loading import load_base, trained_labels
-from hub_core.cli.options import PATH, json_flag, rename_labels
+from hub_core.cli.options import PATH, columns_option, data_option, json_flag, rename_labels, task_options
 from hub_core.cli.output import note, print_record
 from hub_core.cli.splits import read_split
 from hub_core.train.settings import TrainSettings
@@ -55,8 +55,10 @@ def _option_type(hint: Any) -> Any:
         "hub train --manifest student.json --task seq-cls --data reviews --rename-labels 0=negative,1=positive",
     ],
 )
-@click.option("--data", type=PATH, required=True, help="A folder with train.tsv and dev.tsv (or .csv, .jsonl, .conll).")
-@click.option("--task", required=True, help="seq-cls or token-cls.")
+@data_option
+@columns_option
+@click.option("--task", required=True, help="seq-cls, token-cls, text-matching, embedding, masked-lm, ...")
+@task_options
 @click.option(
     "--module", "-m", type=ModuleName(), help="The module to fine-tune: a name, hf:org/repo, or a folder with a '/'."
 )
@@ -68,8 +70,8 @@ def _option_type(hint: Any) -> Any:
     default="ckpt",
     help="Gets best_model/, epoch_N/ and state/; an interrupted run continues from there.",
 )
-@click.option("--train-split", default="train", help="The file of the folder to train on.")
-@click.option("--dev-split", default="dev", help="The file that picks the best model; '' for none.")
+@click.option("--train-split", default="train", help="The split to train on.")
+@click.option("--dev-split", default="dev", help="The split that picks the best model; '' for none.")
 @rename_labels
 @click.option("--new-head", is_flag=True, help="--module: a fresh head where it has one with other labels.")
 @click.option("--epochs", type=_AT_LEAST_ONE, default=3, help="Epochs in all; an interrupted run does the rest.")
@@ -108,7 +110,8 @@ def train(config: Path | None, as_json: bool, **options: Any) -> None:
 class _Job:
     """What the command's own options say, each under its name."""
 
-    data: Path
+    data: str
+    columns: Any
     task: str
     module: str | None
     manifest: Path | None
@@ -116,6 +119,7 @@ class _Job:
     train_split: str
     dev_split: str
     rename_labels: Mapping[str, str]
+    task_options: Mapping[str, Any]
     new_head: bool
     epochs: int
     batch_size: int
@@ -158,7 +162,15 @@ class _Job:
         return {"module": str(best), "steps": result.steps, **(result.best or {})}
 
     def _read(self, split: str, labels: Sequence[str] | None = None) -> Dataset:
-        return read_split(self.data, task=self.task, split=split, labels=labels, renaming=self.rename_labels)
+        return read_split(
+            self.data,
+            task=self.task,
+            split=split,
+            labels=labels,
+            renaming=self.rename_labels,
+            columns=self.columns,
+            options=self.task_options,
+        )
 
     def _labels(self, found: Sequence[str]) -> Sequence[str]:
         if self.module is None or self.new_head:
@@ -167,14 +179,21 @@ class _Job:
 
     def _model(self, rows: Dataset, labels: Sequence[str]) -> TorchModule:
         if self.manifest is None:
-            return load_base(self.module or "", task=self.task, labels=labels, new_head=self.new_head)
+            return load_base(
+                self.module or "",
+                task=self.task,
+                labels=labels,
+                new_head=self.new_head,
+                task_options=self.task_options,
+            )
         from hub_core.scratch import module_from_manifest
 
         return module_from_manifest(
             self.manifest,
             rows,
             task=self.task,
-            label_map=labels,
+            label_map=labels or None,
+            task_options=self.task_options,
             min_count=self.min_count,
             max_vocabulary=self.max_vocabulary,
             word_list=self.word_list,

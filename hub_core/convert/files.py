@@ -44,9 +44,10 @@ def convert_file(
         content = words_text(source)
     elif kind == "paddle":
         content = settled(read_paddle(source, family=family or ""), family=family or "", config=config)
-        _check_config(content, family or "", config, where=str(source))
     else:
         content = settled(from_transformers(read_tensors(source)), family=family or "", config=config)
+    if isinstance(content, dict):
+        _check_config(content, family or "", config, where=str(source))
     try:
         with atomic_file(out) as staged:
             if isinstance(content, bytes):

@@ -11,13 +11,11 @@ import torch
 from hub_core.convert.names import NAME_MAPS
 from hub_core.convert.tensors import listed
 from hub_core.errors import ConvertError, unknown
-from hub_core.hf_layout import TASKS
+from hub_core.hf_layout import ANSWERS, PROBLEMS, TASKS
 from hub_core.spec import HeadSpec
 
 #: The last layer of a classifier; its rows are the labels.
 _OUTPUTS = ("classifier.out_proj.weight", "classifier.weight", "score.weight")
-#: Classifiers of one number, or of labels that do not exclude each other: no task of the hub's.
-_OTHER_PROBLEMS = ("regression", "multi_label_classification")
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,8 @@ def head_of(
     classifier.
     """
     task = next((task for ending, task in TASKS.items() if architecture.endswith(ending)), None)
+    if architecture.endswith(ANSWERS) and asked is None:
+        return Head(architecture, HeadSpec("question-answering", ()))
     if task is None:
         if asked is not None:
             raise ConvertError(f"{where}: labels were given, and {architecture} is no classifier; pass task= as well")
@@ -80,10 +80,13 @@ def head_of(
         raise ConvertError(f"{where}: {len(labels)} labels for a classifier of {count} outputs ({output})")
     if len(set(labels)) != len(labels) or not all(isinstance(label, str) and label for label in labels):
         raise ConvertError(f"{where}: labels must be different strings, none of them empty: {listed(map(str, labels))}")
-    if count > 1 and problem_type not in _OTHER_PROBLEMS:
-        return Head(architecture, HeadSpec(task, labels))
-    named = {"id2label": {str(i): n for i, n in enumerate(labels)}, "label2id": {n: i for i, n in enumerate(labels)}}
-    return Head(architecture, None, {**named, "problem_type": problem_type})
+    problem = "regression" if count == 1 else PROBLEMS.get(str(problem_type))
+    if problem == "regression" and count > 1:  # several numbers at once are no task here
+        return Head(architecture, None, {"problem_type": problem_type})
+    if task == "seq-cls" and problem is not None:
+        spelt = {name: word for word, name in PROBLEMS.items()}[problem]
+        return Head(architecture, HeadSpec(task, labels, options={"problem": problem}), {"problem_type": spelt})
+    return Head(architecture, HeadSpec(task, labels))
 
 
 def default_class(family: str, *, where: str) -> str:

@@ -16,9 +16,10 @@ from hub_core.data.problems import Problems
 from hub_core.data.rows import RowReading, to_examples
 from hub_core.data.tables import Row
 from hub_core.errors import DataError, LabelError, unknown
-from hub_core.examples import Example
+from hub_core.examples import Answer, Example, Label
 from hub_core.labels import labels_from_map
 from hub_core.paths import sha256_file
+from hub_core.plugins import catalog
 from hub_core.tagging import OUTSIDE
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Dataset(Sequence[Example]):
     """A sequence of labelled examples; a slice is a Dataset with the same labels.
 
     `label_list` holds the labels in target order. `tokenizer` and `max_seq_len` (in tokens) are what the user wants
-    them read with, kept for the trainer.
+    them read with, kept for the trainer (None: what the task usually takes). `task_options` say how labels are read.
     """
 
     task: str = ""
@@ -58,12 +59,15 @@ class Dataset(Sequence[Example]):
         task: str | None = None,
         mode: str = "train",
         tokenizer: Tokenizer | None = None,
-        max_seq_len: int = 128,
+        max_seq_len: int | None = None,
+        task_options: Mapping[str, Any] | None = None,
         files: Sequence[DataFile] = (),
     ) -> None:
         self._examples = list(examples)
-        self.label_list = list(labels_from_map(label_list))
         self.task = task or self.task
+        self.task_options = dict(task_options or {})
+        named = bool(label_list) or not self.task or catalog().get("task", self.task).has_labels(self.task_options)
+        self.label_list = list(labels_from_map(label_list)) if named else []
         self.mode = canonical_mode(mode)
         self.tokenizer = tokenizer
         self.max_seq_len = max_seq_len
@@ -77,9 +81,10 @@ class Dataset(Sequence[Example]):
         label_list: Sequence[str] | None = None,
         mode: str = "train",
         tokenizer: Tokenizer | None = None,
-        max_seq_len: int = 128,
+        max_seq_len: int | None = None,
         split_char: str = "\002",
         rename_labels: Mapping[str, str] | None = None,
+        task_options: Mapping[str, Any] | None = None,
     ) -> Dataset:
         """A data set from memory.
 
@@ -90,7 +95,8 @@ class Dataset(Sequence[Example]):
         """
         given = list(rows)
         labels = None if label_list is None else renamed_labels(label_list, rename_labels)
-        reading = RowReading(task, None if labels is None else frozenset(labels), rename_labels or {}, split_char)
+        known = None if labels is None else frozenset(labels)
+        reading = RowReading(task, known, rename_labels or {}, split_char, options=task_options or {})
         problems = Problems()
         numbered = (Row(_as_columns(row, n), "rows", n) for n, row in enumerate(given, start=1))
         examples = list(to_examples(numbered, reading, problems))
@@ -99,8 +105,9 @@ class Dataset(Sequence[Example]):
             replace(example, key=row.key, columns=row.columns) if isinstance(row, Example) else example
             for example, row in zip(examples, given, strict=True)
         ]
-        found = labels_of(kept) if labels is None else labels
-        return Dataset(kept, found, task=task, mode=mode, tokenizer=tokenizer, max_seq_len=max_seq_len)
+        found = (labels_of(kept) if reading.has_labels else []) if labels is None else labels
+        options: dict[str, Any] = {"tokenizer": tokenizer, "max_seq_len": max_seq_len, "task_options": task_options}
+        return Dataset(kept, found, task=task, mode=mode, **options)
 
     @property
     def label_map(self) -> dict[str, int]:
@@ -124,7 +131,13 @@ class Dataset(Sequence[Example]):
         encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
         for one in self._examples:
             units = one.units if one.units is None or one.units != tuple(one.text) else "characters"
-            content = encode([one.text, one.pair, units, one.label]) + "\n"
+            label = (
+                [vars(a) if isinstance(a, Answer) else a for a in one.label]
+                if isinstance(one.label, tuple)
+                else one.label
+            )
+            negatives = one.columns.get("negative")
+            content = encode([one.text, one.pair, units, label, *([negatives] if negatives else [])]) + "\n"
             digest.update(content.encode("utf-8", errors="surrogatepass"))
         return digest.hexdigest()
 
@@ -158,11 +171,18 @@ def labels_of(*splits: Iterable[Example]) -> list[str]:
     for split in splits:
         for example in split:
             if example.label is not None:
-                found.update((example.label,) if isinstance(example.label, str) else example.label)
+                found.update((example.label,) if isinstance(example.label, str) else map(str, _several(example.label)))
     if not found:
         raise LabelError("no row has a label, so there is nothing to learn the labels from; pass label_list")
     numbers = all(label.isascii() and label.isdigit() for label in found)
     return sorted(found, key=lambda label: (label != OUTSIDE, int(label) if numbers else 0, label))
+
+
+def _several(label: Label) -> tuple[object, ...]:
+    """Labels that are several. Raises LabelError for a number, which is no label by name."""
+    if not isinstance(label, tuple):
+        raise LabelError(f"labels are needed to learn them, not {label!r}")
+    return label
 
 
 def renamed_labels(labels: Sequence[str], rename: Mapping[str, str] | None) -> list[str]:

@@ -1,4 +1,7 @@
-"""A folder of data: one table per mode (``train.tsv``, ``dev.jsonl.xz``), and the file that lists the labels."""
+"""A folder of data: one table per mode (``train.tsv``, ``dev.jsonl.xz``), and the file that lists the labels.
+
+A folder may be an address, see `hub_core.data.remote`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from pathlib import Path
 
 from hub_core.data.lines import PACKED, read_lines
 from hub_core.data.problems import Problems
+from hub_core.data.remote import files_in, local_file, shown
 from hub_core.errors import NotFoundError, SettingsError, unknown
 from hub_core.plugins import catalog
 
@@ -13,6 +17,8 @@ from hub_core.plugins import catalog
 DEV = ("dev", "val", "valid", "validation")
 #: One label per line, in target order; optional.
 LABELS_FILE = "labels.txt"
+#: What else stands beside the splits: CLUE's list of labels, and where a folder was downloaded from.
+_NO_SPLITS = (LABELS_FILE, "labels.json", "source.json")
 
 
 def canonical_mode(mode: str) -> str:
@@ -26,23 +32,36 @@ def find_split(folder: str | Path, mode: str) -> Path:
     Raises NotFoundError where there is no such folder or file (with the modes there are), SettingsError that names
     the candidates where there are several.
     """
-    place = Path(folder)
-    if not place.is_dir():
-        raise NotFoundError(f"no folder {place}")
-    formats = {f".{name}" for name in (*catalog().entries("table"), "txt")}
-    splits: dict[str, list[Path]] = {}
-    for path in sorted(place.iterdir()):
-        plain = path.with_suffix("") if path.suffix.lower() in PACKED else path
-        if plain.suffix.lower() in formats and plain.name != LABELS_FILE and path.is_file():
-            splits.setdefault(canonical_mode(plain.stem), []).append(path)
+    splits = splits_in(folder)
     found = splits.get(canonical_mode(mode), [])
     if not found:
-        known = ", ".join(sorted(formats))
-        raise NotFoundError(unknown("mode", mode, splits, where=f"in {place} (files <mode>{{{known}}}, also .gz, .xz)"))
+        known = ", ".join(sorted(_formats()))
+        where = f"in {shown(folder)} (files <mode>{{{known}}}, also .gz, .xz)"
+        raise NotFoundError(unknown("mode", mode, splits, where=where))
     if len(found) > 1:
-        names = " and ".join(path.name for path in found)
-        raise SettingsError(f"{place} has {names}, all of mode {canonical_mode(mode)!r}; keep one")
-    return found[0]
+        names = " and ".join(Path(str(place)).name for place in found)
+        raise SettingsError(f"{shown(folder)} has {names}, all of mode {canonical_mode(mode)!r}; keep one")
+    return local_file(found[0])
+
+
+def splits_in(folder: str | Path) -> dict[str, list[str | Path]]:
+    """The tables of a folder by mode, most of which have one; lists of labels are none."""
+    formats, splits = _formats(), dict[str, list[str | Path]]()
+    for name, place in files_in(folder).items():
+        plain = Path(name).with_suffix("") if Path(name).suffix.lower() in PACKED else Path(name)
+        if plain.suffix.lower() in formats and plain.name not in _NO_SPLITS:
+            splits.setdefault(canonical_mode(plain.stem), []).append(place)
+    return splits
+
+
+def _formats() -> set[str]:
+    return {f".{name}" for name in (*catalog().entries("table"), "txt")}
+
+
+def listed_labels(folder: str | Path) -> list[str] | None:
+    """The labels in the folder's ``labels.txt``, None where it has none."""
+    place = files_in(folder).get(LABELS_FILE)
+    return None if place is None else read_labels(local_file(place))
 
 
 def read_labels(path: str | Path) -> list[str]:

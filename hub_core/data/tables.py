@@ -1,4 +1,4 @@
-"""Tables: TSV, CSV, JSONL and CoNLL files as rows, each with the line it stands on.
+"""Tables: TSV, CSV, JSONL and CoNLL files as rows, each with the line it stands on (JSON and Parquet: files beside).
 
 Every reader streams, takes files packed with gzip or xz by their suffix, and reports all problems of a file in one
 DataError after its last row (up to 20, and the number of others), unless it is given `problems` to collect them in:
@@ -10,13 +10,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
 from hub_core.data.lines import PACKED, Line, read_lines
 from hub_core.data.problems import Problems, counted, shortened
+from hub_core.data.remote import local_file
 from hub_core.errors import NotFoundError, SettingsError, unknown
 from hub_core.plugins import catalog
 
@@ -25,14 +26,15 @@ from hub_core.plugins import catalog
 class Row:
     """One row: its values by column name, and where it stands.
 
-    Values are strings in TSV and CSV, whatever JSON has in JSONL, and in CoNLL ``tokens`` and ``labels``, tuples of
-    strings. `header` is the line that names the columns of all rows, None where every row names its own.
+    Values are strings in TSV and CSV, whatever JSON or Parquet has there, and in CoNLL ``tokens`` and ``labels``,
+    tuples of strings. `line` is counted from 1; in Parquet, which has no lines, it is the row's number. `header` is the
+    line (in Parquet: the ``schema``) that names the columns of all rows, None where every row names its own.
     """
 
     columns: Mapping[str, Any]
     file: str
     line: int
-    header: int | None = None
+    header: int | str | None = None
     line_per_unit: bool = False
 
     def where(self, unit: int = 0) -> str:
@@ -44,26 +46,60 @@ class Row:
 _Record = tuple[int, list[str] | None]
 _Reader = Callable[[Problems], Iterator[Row]]
 
+#: What a caller says of columns: names in order of position, or better names for those that the file has.
+Columns = Sequence[str] | Mapping[str, str]
+
 
 def read_table(
     path: str | Path,
     *,
     format: str | None = None,
-    columns: Sequence[str] | None = None,
+    columns: Columns | None = None,
     header: bool | None = None,
     problems: Problems | None = None,
 ) -> Iterator[Row]:
-    """Read a table with the reader that is registered for its suffix (``.tsv``, ``.csv``, ``.jsonl``, ``.conll``).
+    """Read a table with the reader that is registered for its suffix (``.tsv``, ``.json``, ``.parquet``, ...).
 
-    `format` names the reader where the suffix does not say it. A plugin's reader (hook `hub_entries`, kind
-    ``table``) takes a path and the keywords `columns`, `header`, `problems`, as the readers here do.
+    `path` may be an address (`hub_core.data.remote`). `format` names the reader where the suffix does not say it.
+    `columns`: names in order of position, as the readers take them, or a mapping from the file's names to others
+    (``{"sentence": "text"}``). A plugin's reader (hook `hub_entries`, kind ``table``) takes a path and the keywords
+    `columns`, `header`, `problems`, as the readers here do.
     """
+    path = local_file(path)
     name = format or table_format(path)
     known = catalog().entries("table")
     if name is None or name not in known:
-        raise NotFoundError(unknown("table format", name or Path(path).name, known, remedy="name it with format="))
-    rows: Iterator[Row] = known[name].load()(path, columns=columns, header=header, problems=problems)
+        raise NotFoundError(unknown("table format", name or path.name, known, remedy="name it with format="))
+    read = known[name].load()
+    if isinstance(columns, Mapping):
+        names = columns
+        return reporting(
+            lambda found: renamed_columns(read(path, columns=None, header=header, problems=found), names, found),
+            problems,
+        )
+    rows: Iterator[Row] = read(path, columns=columns, header=header, problems=problems)
     return rows
+
+
+def renamed_columns(
+    rows: Iterable[Row], names: Mapping[str, str], problems: Problems, *, required: bool = True
+) -> Iterator[Row]:
+    """Rows whose columns have other names; one that has such a name already gives way.
+
+    A row that lacks one of the columns is a problem, where they are `required`: of all rows where a header names them.
+    """
+    for row in rows:
+        missing = [name for name in names if name not in row.columns] if required else []
+        if missing:
+            there = ", ".join(map(shortened, row.columns)) or "none"
+            where = row.where() if row.header is None else f"{row.file}:{row.header}"
+            problems.add(where, f"no column {', '.join(map(repr, missing))}; there are: {there}")
+            if row.header is not None:
+                return
+            continue
+        given = {names[name]: value for name, value in row.columns.items() if name in names}
+        kept = {name: value for name, value in row.columns.items() if name not in names and name not in given}
+        yield replace(row, columns={**given, **kept})
 
 
 def table_format(path: str | Path) -> str | None:
@@ -89,7 +125,7 @@ def read_tsv(
     a file only. Raises DataError (``file:line``) for rows with another number of fields, bad UTF-8, no rows.
     """
     table = _Delimited(Path(path), columns, header)
-    return _reporting(lambda found: table.rows(_tsv_records(table.path, found), found), problems)
+    return reporting(lambda found: table.rows(_tsv_records(table.path, found), found), problems)
 
 
 def read_csv(
@@ -104,7 +140,7 @@ def read_csv(
     Columns, blank lines and errors as for `read_tsv`; a row's line is the one it begins on.
     """
     table = _Delimited(Path(path), columns, header)
-    return _reporting(lambda found: table.rows(_csv_records(table.path, found), found), problems)
+    return reporting(lambda found: table.rows(_csv_records(table.path, found), found), problems)
 
 
 def read_jsonl(
@@ -118,8 +154,8 @@ def read_jsonl(
 
     Raises DataError (``file:line``) for what is no JSON object, for a missing key, bad UTF-8, no rows.
     """
-    _refuse_header(path, header)
-    return _reporting(lambda found: _jsonl_rows(Path(path), columns or (), found), problems)
+    refuse_header(path, header)
+    return reporting(lambda found: jsonl_rows(Path(path), columns or (), found), problems)
 
 
 def read_conll(
@@ -134,13 +170,13 @@ def read_conll(
     ``-DOCSTART-`` lines are left out; columns in the middle are ignored. A row has ``tokens`` and ``labels``.
     Raises DataError (``file:line``) for lines with another number of columns, bad UTF-8, no sentences.
     """
-    _refuse_header(path, header)
+    refuse_header(path, header)
     if columns is not None:
         raise SettingsError(f"columns= is not for CoNLL ({path}): the first column is the token, the last the label")
-    return _reporting(lambda found: _conll_rows(Path(path), found), problems)
+    return reporting(lambda found: _conll_rows(Path(path), found), problems)
 
 
-def _reporting(rows: _Reader, problems: Problems | None) -> Iterator[Row]:
+def reporting(rows: _Reader, problems: Problems | None) -> Iterator[Row]:
     """The rows; after the last one the problems are raised, unless the caller collects them."""
     if problems is not None:
         yield from rows(problems)
@@ -150,7 +186,8 @@ def _reporting(rows: _Reader, problems: Problems | None) -> Iterator[Row]:
     own.raise_if_any()
 
 
-def _refuse_header(path: str | Path, header: bool | None) -> None:
+def refuse_header(path: str | Path, header: bool | None) -> None:
+    """Raise SettingsError where a format without a header was said to have one."""
     if header:
         raise SettingsError(f"header=True is for TSV and CSV; {path} has no line that names columns")
 
@@ -261,7 +298,8 @@ def _csv_records(path: Path, problems: Problems) -> Iterator[_Record]:
             yield begin, None if unreadable >= begin else fields
 
 
-def _jsonl_rows(path: Path, keys: Sequence[str], problems: Problems) -> Iterator[Row]:
+def jsonl_rows(path: Path, keys: Sequence[str], problems: Problems) -> Iterator[Row]:
+    """One row per line; blank lines are accepted at the end of the file only."""
     blank: list[int] = []
     number = 0
     for number, line in enumerate(read_lines(path, problems), start=1):
@@ -286,12 +324,17 @@ def _json_object(path: Path, line: Line, keys: Sequence[str], problems: Problems
     except (ValueError, RecursionError) as error:
         problems.add(f"{path}:{line.number}", f"not JSON ({error})")
         return None
+    return checked_object(value, keys, f"{path}:{line.number}", problems)
+
+
+def checked_object(value: Any, keys: Sequence[str], where: str, problems: Problems) -> dict[str, Any] | None:
+    """A JSON value that is an object with these keys; None (and a problem noted) for another."""
     if not isinstance(value, dict):
-        problems.add(f"{path}:{line.number}", f"not a JSON object but {shortened(json.dumps(value))}")
+        problems.add(where, f"not a JSON object but {shortened(json.dumps(value))}")
         return None
     missing = [key for key in keys if key not in value]
     if missing:
-        problems.add(f"{path}:{line.number}", f"no {', '.join(map(repr, missing))}; the row has {_keys(value)}")
+        problems.add(where, f"no {', '.join(map(repr, missing))}; the row has {_keys(value)}")
         return None
     return value
 

@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 from hub_core.data.lines import read_lines
 from hub_core.data.problems import Problems
-from hub_core.data.rows import RowReading, read_examples
-from hub_core.data.tables import table_format
+from hub_core.data.remote import local_file
+from hub_core.data.rows import LABEL, RowReading, to_examples
+from hub_core.data.tables import Row, read_table, table_format
+from hub_core.errors import DataError
 from hub_core.examples import Example
 
 
-def read_texts(path: str | Path, *, task: str) -> list[Example]:
+class Asked(Protocol):
+    """What is needed of the task that will answer."""
+
+    name: ClassVar[str]
+    options: Mapping[str, Any]
+
+    def example(self, item: Any, *, split_char: str | None = None, key: str = "") -> Example:
+        """A text as an Example."""
+
+
+def read_texts(path: str | Path, *, task: Asked) -> list[Example]:
     """The rows of a table (columns as in `read_examples`), or a text per line of any other file.
 
-    Labels are passed over: they may be others than a module's. For token-cls a text in one piece means its
-    characters. Blank lines of a text file are passed over. Raises DataError with every problem of the file, and where
-    it has no text at all.
+    `path` may be an address (`hub_core.data.remote`). Labels are passed over: they may be others than a module's. For
+    token-cls a text in one piece means its characters. Blank lines of a text file are passed over. Raises DataError
+    with every problem of the file, and where it has no text at all.
     """
+    path, problems = local_file(path), Problems()
     if table_format(path) is not None:
-        rows = read_examples(path, RowReading(task, labelled=False))
-        return [replace(row, label=None, units=_units(row)) for row in rows]
-    problems = Problems()
-    file = Path(path)
+        reading = RowReading(task.name, labelled=False, options=task.options)
+        rows = to_examples(map(_unlabelled, read_table(path, problems=problems)), reading, problems)
+        asked = [replace(row, label=None, units=_units(row)) for row in rows]
+        problems.raise_if_any()
+        return asked
     examples = []
-    for line in read_lines(file, problems):
+    for line in read_lines(path, problems):
         text = line.text.strip()
         if text:
-            units = tuple(text) if task == "token-cls" else None
-            examples.append(Example(text, units=units, key=f"{file.name}:{line.number}"))
+            try:
+                examples.append(task.example(text, key=f"{path.name}:{line.number}"))
+            except DataError as error:  # a task of two texts needs a table
+                raise DataError(
+                    [*error.problems, "a text per line is not enough: give a table with columns"]
+                ) from error
     if not examples:
-        problems.add(f"{file.name}:1", "the file has no text")
+        problems.add(f"{path.name}:1", "the file has no text")
     problems.raise_if_any()
     return examples
+
+
+def _unlabelled(row: Row) -> Row:
+    return replace(row, columns={name: value for name, value in row.columns.items() if name not in LABEL})
 
 
 def _units(row: Example) -> tuple[str, ...] | None:

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from hub_core.errors import ExportError
+from hub_core.nn.outputs import logits_of
 
 #: Files above this go beside the graph: protobuf ends at 2 GiB.
 _LARGEST_MESSAGE = 1 << 30
@@ -33,7 +34,7 @@ class LogitsOnly(nn.Module):
 
     def forward(self, *arrays: torch.Tensor) -> torch.Tensor:
         """Logits of int64 arrays ``(batch, length)``."""
-        logits: torch.Tensor = self.network(**dict(zip(self.inputs, arrays, strict=True))).logits
+        logits: torch.Tensor = logits_of(self.network(**dict(zip(self.inputs, arrays, strict=True))))
         return logits
 
 
@@ -60,7 +61,8 @@ def to_onnx(network: nn.Module, sample: Mapping[str, torch.Tensor], *, fused: bo
     from transformers import PreTrainedModel
 
     with tracing(network):
-        model = _pretrained(network, sample, fused) if isinstance(network, PreTrainedModel) else _own(network, sample)
+        plain = isinstance(network, PreTrainedModel) and not hasattr(network, "qa_outputs")
+        model = _pretrained(network, sample, fused) if plain else _own(network, sample)
     _name_axes(model, tuple(sample))
     return model
 

@@ -18,6 +18,7 @@ from hub_core.infer.graphs import FORMATS, Graph, open_graph
 from hub_core.infer.predictor import Engine, Predictor
 from hub_core.paths import atomic_folder
 from hub_core.spec import GRAPH, MANIFEST
+from hub_core.tasks.joint import Joint
 from hub_core.torch_engine import TorchEngine
 from hub_core.torch_module import TorchModule, check_strangers, check_target, default_card
 
@@ -88,7 +89,8 @@ def _written(module: TorchModule, graph: Graph, gate: Gate | None, folder: Path)
 
 
 def _check(module: TorchModule, format: str, int8: bool, gate: Gate | None) -> None:
-    module.predictor()  # raises where there is no task
+    if isinstance(module.known_task(), Joint):
+        raise SettingsError("a module of several heads is exported head by head; pick one with task= (or head=)")
     if format not in FORMATS:
         raise SettingsError(unknown("format", format, FORMATS, where="to export to"))
     if int8 and format != "onnx":
@@ -155,6 +157,7 @@ def _sample(module: TorchModule) -> dict[str, torch.Tensor]:
 
 def _rows(module: TorchModule, rows: int, length: int, generator: np.random.Generator) -> dict[str, Array]:
     """Random token ids as the module's tokenizer would give them, every second row shorter and padded."""
+    rows *= module.known_task().texts
     lengths = np.array([length if row % 2 == 0 else max(1, length - 2) for row in range(rows)])
     mask = (np.arange(length) < lengths[:, None]).astype(np.int64)
     ids = generator.integers(0, module.tokenizer.vocab_size, (rows, length))
@@ -173,8 +176,7 @@ def _difference(module: TorchModule, engine: Engine, *, exact: bool) -> float:
     for rows, length in _SHAPES:
         inputs = _rows(module, rows, length if limit is None else min(length, limit), generator)
         batch = Batch({"main": inputs})
-        wanted, found = reference.run(batch), engine.run(batch)
-        apart = np.abs(wanted - found)
+        apart = np.abs(np.asarray(reference.run(batch)) - np.asarray(engine.run(batch)))
         if apart.ndim == 3:
             mask = inputs.get("attention_mask", np.ones_like(inputs["input_ids"]))
             apart = apart[mask.astype(bool)]
@@ -187,8 +189,10 @@ def _difference(module: TorchModule, engine: Engine, *, exact: bool) -> float:
 def _accuracy(module: TorchModule, engine: Engine, gate: Gate, precision: str) -> dict[str, Any]:
     """The main metric of network and graph on the gate's rows. Raises ExportError where the graph loses too much."""
     before, after = module.predictor(), _predictor(module, engine)
-    task, metric = before.task, before.task.main_metric
-    wanted, found = (task.metrics(gate.examples, list(p.predict(gate.examples)))[metric] for p in (before, after))
+    task = before.task
+    scores = [task.metrics(gate.examples, list(p.predict(gate.examples))) for p in (before, after)]
+    metric = task.compared(scores[0])
+    wanted, found = (one[metric] for one in scores)
     if not wanted - found <= gate.max_loss:
         raise ExportError(
             f"the {precision} graph of {module.spec.title} was not written: on {len(gate.examples)} rows its {metric} "
@@ -205,9 +209,7 @@ def _predictor(module: TorchModule, engine: Engine) -> Predictor:
 def _write_rest(module: TorchModule, graph: Graph, folder: Path) -> None:
     """What belongs to a module beside the graph: manifest, tokenizer, labels, card."""
     task = module.known_task()
-    spec = replace(
-        module.spec, tokenizer=module.tokenizer.save(folder), heads=(task.head_spec(),), files=(), loads_in={}
-    )
+    spec = replace(module.spec, tokenizer=module.tokenizer.save(folder), heads=task.head_specs(), files=(), loads_in={})
     (folder / GRAPH).write_text(graph.dumps(), encoding="utf-8")
     (folder / MANIFEST).write_text(spec.dumps(), encoding="utf-8")
     lines = [f"- graph: {graph.format}, {graph.precision}", *(f"- {line}" for line in _told(graph.report))]

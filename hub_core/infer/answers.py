@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
+import numpy as np
+
 from hub_core.errors import DataError, SettingsError
-from hub_core.examples import ClassPrediction, Example, Prediction
+from hub_core.examples import Example, Prediction
 from hub_core.infer.predictor import Predictor, Progress
 from hub_core.spec import ModuleSpec
 from hub_core.tasks.rows import shown
@@ -110,6 +112,37 @@ class Answering(ABC):
         """The module's tokenizer: a light object, called as `transformers`' are; ``.to_transformers()`` makes one."""
         return self.tokenizer
 
+    @abstractmethod
+    def embedder(self, *, pooling: str | None, normalize: bool | None) -> Answering:
+        """The same module with the task embedding; None: as it was trained, else the mean of its tokens, as it is."""
+
+    def get_embedding(
+        self,
+        data: Iterable[Any],
+        use_gpu: bool | None = None,
+        *,
+        pooling: str | None = None,
+        normalize: bool | None = None,
+        max_seq_len: int | None = None,
+        batch_size: int | None = None,
+        dtype: str = "auto",
+    ) -> Any:
+        """Vectors of texts: float32 ``(texts, width)``, in order.
+
+        `pooling` is ``mean``, ``cls``, ``max``, ``last`` or ``pooler``; `normalize` gives them length 1. None: as a
+        module for embedding was trained, else the mean, as it is. Where the rows are lists (PaddleHub's form), the
+        answer is PaddleHub's too: per row ``[vector of the text, [vector of each token]]``.
+        """
+        if use_gpu is not None:
+            self.place(use_gpu=use_gpu)
+        asked: dict[str, Any] = {"max_seq_len": max_seq_len, "batch_size": batch_size, "dtype": dtype}
+        rows = list(data) if not isinstance(data, str) else data
+        texts = self.embedder(pooling=pooling, normalize=normalize).predict(rows, **asked)
+        if rows and isinstance(rows[0], list):
+            tokens = self.embedder(pooling="tokens", normalize=False).predict(rows, **asked)
+            return [list(pair) for pair in zip(texts, tokens, strict=True)]
+        return np.array([answer["embedding"] for answer in texts], dtype=np.float32)
+
     def predict(
         self,
         data: Iterable[Any],
@@ -149,7 +182,7 @@ class Answering(ABC):
 
 def warn_truncated(predictions: Iterable[Prediction], max_seq_len: int) -> None:
     """One warning per call that counts the texts that were cut."""
-    count = sum(isinstance(p, ClassPrediction) and p.truncated for p in predictions)
+    count = sum(p.truncated for p in predictions)
     if count:
         warnings.warn(f"{count} text(s) were cut to max_seq_len={max_seq_len} tokens", stacklevel=4)
 

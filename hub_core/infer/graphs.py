@@ -18,7 +18,7 @@ import numpy as np
 
 from hub_core.errors import CheckpointError, SettingsError, unknown
 from hub_core.examples import Array, Batch
-from hub_core.infer.predictor import Engine
+from hub_core.infer.predictor import Engine, Logits
 from hub_core.spec import GRAPH
 
 
@@ -98,7 +98,7 @@ class _GraphEngine(ABC):
     def run(self, batch: Batch) -> Array:
         """The float32 logits of a batch."""
 
-    def stream(self, batches: Iterable[Batch]) -> Iterator[Array]:
+    def stream(self, batches: Iterable[Batch]) -> Iterator[Logits]:
         """The logits of each batch in turn."""
         return map(self.run, batches)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 from hub_core.errors import SettingsError
 from hub_core.examples import Array, Batch, Example, Features, Prediction
@@ -22,6 +22,8 @@ WINDOW = 4096
 _ENOUGH, _LIKE = 4096, 0.9
 
 Progress = Callable[[int], None]
+#: What a network makes of a batch, float32; of several heads one array each.
+Logits = Array | tuple[Array, ...]
 
 
 class Engine(Protocol):
@@ -30,10 +32,10 @@ class Engine(Protocol):
     #: How many tokens, padding included, it computes together most quickly.
     tokens_per_batch: int
 
-    def run(self, batch: Batch) -> Array:
+    def run(self, batch: Batch) -> Logits:
         """The float32 logits of a batch: ``(batch, labels)`` or ``(batch, length, labels)``."""
 
-    def stream(self, batches: Iterable[Batch]) -> Iterator[Array]:
+    def stream(self, batches: Iterable[Batch]) -> Iterator[Logits]:
         """The logits of each batch in turn; a device may have begun with the next one by then."""
 
     def constants(self) -> Mapping[str, Array]:
@@ -47,7 +49,7 @@ class Predictor:
     """
 
     def __init__(self, task: Task, tokenizer: Tokenizer, engine: Engine, *, max_length: int | None) -> None:
-        self.task = task
+        self.task = task.with_tokenizer(tokenizer)
         self.tokenizer = tokenizer
         self.engine = engine
         self.max_length = max_length
@@ -120,29 +122,48 @@ class Predictor:
     def _encode(self, rows: Sequence[Example], length: int) -> list[list[Features]]:
         return [self.task.encode(example, self.tokenizer, length) for example in rows]
 
-    def _logits(self, features: Sequence[Features], batch_size: int | None) -> list[Array]:
+    def _logits(self, features: Sequence[Features], batch_size: int | None) -> list[Any]:
         """Logits per features row in the given order; computed longest first, so that a batch has little padding."""
-        results: list[Array | None] = [None] * len(features)
+        results: list[Any] = [None] * len(features)
         padding = {"input_ids": self.tokenizer.pad_id}
-        cuts = list(self._batches([row.length for row in features], batch_size))
+        cuts = list(self._batches(features, batch_size))
         batches = (self.task.collate([features[index] for index in chosen], padding) for chosen in cuts)
         for chosen, output in zip(cuts, self.engine.stream(batches), strict=True):
-            for row, index in enumerate(chosen):
-                whole = output[row]
-                results[index] = whole[: features[index].length] if whole.ndim == 2 else whole
-        return [result for result in results if result is not None]
+            rows = [features[index] for index in chosen]
+            for index, found in zip(chosen, self._rows(rows, output), strict=True):
+                results[index] = found
+        return results
 
-    def _batches(self, lengths: Sequence[int], batch_size: int | None) -> Iterator[list[int]]:
+    def _rows(self, rows: Sequence[Features], output: Logits) -> Iterator[Any]:
+        """What belongs to each row of a batch, without padding."""
+        if isinstance(output, tuple):
+            yield from zip(*(self._rows(rows, part) for part in output), strict=True)
+            return
+        # A network either answers a row, or each of the texts that the row has side by side.
+        each = len(output) != len(rows)
+        start = 0
+        for row in rows:
+            end = start + (row.texts if each else 1)
+            if row.texts > 1 and each:
+                yield self.task.kept(row, output[start:end])
+            else:
+                found = output[start]
+                yield self.task.kept(row, found[: row.length] if found.ndim == 2 else found)
+            start = end
+
+    def _batches(self, features: Sequence[Features], batch_size: int | None) -> Iterator[list[int]]:
         """Indices of rows of like length, longest first.
 
         Large batches, as GPUs need them, end where rows become much shorter: a third of them would be padding
         otherwise (docs/performance.md).
         """
+        lengths = [row.length for row in features]
+        texts = max((row.texts for row in features), default=1)
         order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
         start = 0
         while start < len(order):
             longest = max(1, lengths[order[start]])
-            most = batch_size or max(1, self.engine.tokens_per_batch // longest)
+            most = batch_size or max(1, self.engine.tokens_per_batch // (longest * texts))
             end = min(start + most, len(order))
             if batch_size is None:
                 enough = start + max(1, _ENOUGH // longest)

@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from hub_core.errors import SettingsError, unknown
 from hub_core.nn.crf import Crf
-
-if TYPE_CHECKING:
-    pass
+from hub_core.nn.sizes import read_sizes
+from hub_core.nn.token_embedding import LockedDropout, TokenEmbedding, check_bigrams
 
 #: How a text becomes one vector: the final state of both directions, or a summary of the states at all positions.
 POOLINGS = ("last", "max", "mean", "max+mean", "attention")
 #: Names of tensors that belong to a task's labels start with one of these.
 HEAD_PREFIXES = ("head.", "crf.")
-#: Multiplier of the first token of a bigram before the remainder is taken (Knuth, TAOCP 6.4: a prime near 2**32
-#: divided by the golden ratio). Part of the format: another one would mix up the rows of a trained table.
-BIGRAM_MULTIPLIER = 2654435761
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,7 @@ class BiLstmConfig:
     embedding_dropout: float = 0.0
     word_dropout: float = 0.0
     crf: bool = False
-    pooling: str = "last"
+    pooling: str = field(default="last", metadata={"choices": POOLINGS})
     head_size: int = 0
     bigram_buckets: int = 0
     bigram_size: int = 0
@@ -57,40 +52,15 @@ class BiLstmConfig:
     @classmethod
     def from_mapping(cls, config: Mapping[str, Any]) -> BiLstmConfig:
         """Read a manifest's ``config``. Raises SettingsError for an unknown or missing key, or an unusable value."""
-        known = {item.name: item for item in fields(cls)}
-        for key in config.keys() - known.keys():
-            raise SettingsError(unknown("key", key, known, where="of the config of family bilstm"))
-        needed = [key for key in ("vocab_size", "embedding_size", "hidden_size") if key not in config]
-        if needed:
-            raise SettingsError(f"the config of family bilstm lacks {', '.join(needed)}")
-        for key, value in config.items():
-            _check_value(key, value, str(known[key].type))
-        return cls(**config)
+        return read_sizes(cls, config, family="bilstm")
 
     def __post_init__(self) -> None:
-        if (self.bigram_buckets == 0) != (self.bigram_size == 0):
-            found = f"bigram_buckets {self.bigram_buckets} and bigram_size {self.bigram_size}"
-            raise SettingsError(f"a bilstm with bigrams needs both their buckets and their size, not {found}")
+        check_bigrams(self, "bilstm")
 
     @property
     def input_size(self) -> int:
         """The width of what the first LSTM layer reads at each position."""
         return self.embedding_size + self.bigram_size
-
-
-def _check_value(key: str, value: object, kind: str) -> None:
-    """Raise SettingsError for a value outside the range of a config key."""
-    least = 0 if key in ("head_size", "bigram_buckets", "bigram_size") else 1
-    if kind == "int":
-        good, wanted = type(value) is int and value >= least, f"a whole number of at least {least}"
-    elif kind == "float":
-        good, wanted = type(value) in (int, float) and 0 <= float(str(value)) < 1, "a share from 0 to below 1"
-    elif kind == "bool":
-        good, wanted = type(value) is bool, "true or false"
-    else:
-        good, wanted = value in POOLINGS, "one of " + ", ".join(POOLINGS)
-    if not good:
-        raise SettingsError(f"config key {key!r} of family bilstm must be {wanted}, not {value!r}")
 
 
 class BiLstmOutput(NamedTuple):
@@ -106,68 +76,6 @@ class BiLstmOutput(NamedTuple):
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: None = None
     pooler_output: Tensor | None = None
-
-
-class LockedDropout(nn.Module):
-    """Dropout that hides the same features at every position of a row; input ``(batch, length, width)``."""
-
-    def __init__(self, share: float) -> None:
-        super().__init__()
-        self.share = share
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Zero a share of the features and scale up the others, in training mode only."""
-        if not self.training or self.share == 0:
-            return states
-        kept = nn.functional.dropout(torch.ones_like(states[:, :1]), self.share)  # (batch, 1, width)
-        return states * kept
-
-
-class BiLstmEmbedding(nn.Module):
-    """Token embeddings, and beside them embeddings of hashed bigrams (each token with the one before it)."""
-
-    def __init__(self, config: BiLstmConfig) -> None:
-        super().__init__()
-        self.buckets, self.word_dropout = config.bigram_buckets, config.word_dropout
-        self.tokens = nn.Embedding(config.vocab_size, config.embedding_size)
-        self.bigrams = nn.Embedding(config.bigram_buckets, config.bigram_size) if config.bigram_buckets else None
-        self.dropout = LockedDropout(config.embedding_dropout)
-
-    def forward(self, input_ids: Tensor) -> Tensor:
-        """``(batch, length)`` ids to ``(batch, length, embedding_size + bigram_size)``."""
-        parts = [self._hide(self.tokens(input_ids))]
-        if self.bigrams is not None:
-            parts.append(self._hide(self.bigrams(self.bigram_ids(input_ids))))
-        embedded: Tensor = self.dropout(torch.cat(parts, dim=2))
-        return embedded
-
-    def bigram_ids(self, input_ids: Tensor) -> Tensor:
-        """The row of each position's bigram: ``(before * BIGRAM_MULTIPLIER + id) % buckets``, id 0 before the first.
-
-        Multiplied digit by digit, which gives the same rows: an exported graph may be computed by a runtime whose
-        remainder of whole numbers goes through float32 (OpenVINO's), and is exact only while numbers are small.
-        """
-        before = nn.functional.pad(input_ids, (1, 0))[:, :-1]
-        hashed = torch.zeros_like(before)
-        for digit in _digits(BIGRAM_MULTIPLIER % self.buckets):
-            hashed = (hashed * _BASE + before * digit) % self.buckets
-        return (hashed + input_ids) % self.buckets
-
-    def _hide(self, vectors: Tensor) -> Tensor:
-        """Zero the vectors of a share of the positions, in training mode only (tokens and bigrams independently)."""
-        if not self.training or self.word_dropout == 0:
-            return vectors
-        kept = nn.functional.dropout(torch.ones_like(vectors[:, :, :1]), self.word_dropout)  # (batch, length, 1)
-        return vectors * kept
-
-
-#: Products of a token's id and a digit to this base stay small.
-_BASE = 32
-
-
-def _digits(number: int) -> list[int]:
-    """The digits of a number to `_BASE`, the highest first."""
-    return [*_digits(number // _BASE), number % _BASE] if number else []
 
 
 class BiLstmLayer(nn.Module):
@@ -204,11 +112,16 @@ class BiLstmEncoder(nn.Module):
     def __init__(self, config: BiLstmConfig) -> None:
         super().__init__()
         self.config = config
-        self.embedding = BiLstmEmbedding(config)
+        self.embedding = TokenEmbedding(config)
         widths = [config.input_size] + [2 * config.hidden_size] * (config.num_layers - 1)
         self.layers = nn.ModuleList(BiLstmLayer(width, config.hidden_size) for width in widths)
         self.dropout = LockedDropout(config.dropout)
-        _initialise(self.embedding, self.layers)
+        _initialise(self.layers)
+
+    @property
+    def width(self) -> int:
+        """The width of ``last_hidden_state``."""
+        return 2 * self.config.hidden_size
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, output_hidden_states: bool = False
@@ -311,12 +224,8 @@ class BiLstmPooledHead(BiLstmHead):
         return peak if self.pooling == "max" else torch.cat([peak, mean], dim=1)
 
 
-def _initialise(embedding: BiLstmEmbedding, layers: nn.ModuleList) -> None:
-    """Embeddings by Xavier-uniform (as Paddle's default; N(0, 1) learns worse), LSTM weights U(+-1/sqrt(hidden)) as
-    torch does, biases 0 but for the forget gate's 1 (Jozefowicz et al. 2015)."""
-    for table in (embedding.tokens, embedding.bigrams):
-        if table is not None:
-            nn.init.xavier_uniform_(table.weight)
+def _initialise(layers: nn.ModuleList) -> None:
+    """LSTM weights U(+-1/sqrt(hidden)) as torch does, biases 0 but for the forget gate's 1 (Jozefowicz et al. 2015)."""
     for module in layers.modules():
         if isinstance(module, nn.LSTM):
             hidden = module.hidden_size

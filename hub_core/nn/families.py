@@ -6,7 +6,7 @@ import difflib
 import inspect
 import logging
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -15,9 +15,10 @@ from torch import nn
 
 from hub_core.errors import ManifestError, NotFoundError, unknown
 from hub_core.examples import Array, Batch
-from hub_core.nn.weights import load_network, write_weights
+from hub_core.nn.joint import JointNetwork
+from hub_core.nn.weights import holds_head, load_network, write_weights
 from hub_core.plugins import Catalog
-from hub_core.spec import WEIGHTS
+from hub_core.spec import WEIGHTS, HeadSpec
 
 if TYPE_CHECKING:
     from hub_core.tasks.task import Task
@@ -26,23 +27,22 @@ logger = logging.getLogger("hub_core")
 
 
 class Family(Protocol):
-    """One architecture. `config` is the manifest's mapping, `labels` those of the head (empty without a task)."""
+    """One architecture. `config` is the manifest's mapping, `heads` those of the network (none: the bare encoder)."""
 
     name: str
     supports: tuple[str, ...]
     #: Whether answering gains from a lower precision where the device has one.
     lowers: bool
 
-    def build(self, config: Mapping[str, Any], *, task: str | None, labels: Sequence[str]) -> nn.Module:
-        """A randomly initialised network with the task's head (None: the bare encoder)."""
+    def build(self, config: Mapping[str, Any], *, heads: Sequence[HeadSpec]) -> nn.Module:
+        """A randomly initialised network with these heads."""
 
     def load(
         self,
         tensors: Mapping[str, torch.Tensor],
         config: Mapping[str, Any],
         *,
-        task: str | None,
-        labels: Sequence[str],
+        heads: Sequence[HeadSpec],
         new_head: bool,
         where: str,
     ) -> nn.Module:
@@ -52,11 +52,17 @@ class Family(Protocol):
         `new_head` the head is random and what is there of another head is passed over.
         """
 
+    def holds(self, tensors: Collection[str], config: Mapping[str, Any], head: HeadSpec) -> bool:
+        """Whether tensors of these names make up the whole of a head."""
+
     def save(self, network: nn.Module, folder: Path, *, dtype: str = "float32") -> None:
         """Write ``model.safetensors``."""
 
-    def config_json(self, config: Mapping[str, Any], *, task: str | None, labels: Sequence[str]) -> dict[str, Any]:
+    def config_json(self, config: Mapping[str, Any], *, heads: Sequence[HeadSpec]) -> dict[str, Any]:
         """What ``config.json`` says, for other libraries that open the folder."""
+
+    def encoder(self, network: nn.Module) -> nn.Module:
+        """The bare encoder of a network, which gives ``last_hidden_state``."""
 
     def loss(self, network: nn.Module, logits: torch.Tensor, batch: Batch, task: Task) -> torch.Tensor:
         """The sum of the weighted losses of a batch, a scalar."""
@@ -93,7 +99,10 @@ def family_of(name: str, catalog: Catalog) -> Family:
 class TransformersFamily:
     """Any encoder that `transformers` builds from its ``model_type`` and a mapping of numbers."""
 
-    supports: tuple[str, ...] = ("seq-cls", "token-cls")
+    supports: tuple[str, ...] = (
+        *("seq-cls", "token-cls", "text-matching"),
+        *("embedding", "masked-lm", "question-answering"),
+    )
     lowers = True
     #: Held while a network is made: `no_init_weights` patches torch for the whole process.
     _building: ClassVar[threading.RLock] = threading.RLock()
@@ -101,18 +110,17 @@ class TransformersFamily:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def build(self, config: Mapping[str, Any], *, task: str | None, labels: Sequence[str]) -> nn.Module:
+    def build(self, config: Mapping[str, Any], *, heads: Sequence[HeadSpec]) -> nn.Module:
         """See `Family.build`."""
         with self._building:
-            return self._network(config, task, labels).eval()
+            return self._network(config, heads).eval()
 
     def load(
         self,
         tensors: Mapping[str, torch.Tensor],
         config: Mapping[str, Any],
         *,
-        task: str | None,
-        labels: Sequence[str],
+        heads: Sequence[HeadSpec],
         new_head: bool,
         where: str,
     ) -> nn.Module:
@@ -121,12 +129,13 @@ class TransformersFamily:
 
         with self._building:
             with no_init_weights():  # initialising a 12-layer BERT takes seconds, and every value is overwritten
-                network = self._network(config, task, labels)
+                network = self._network(config, heads)
             load_network(
                 network,
                 tensors,
                 prefix=str(network.base_model_prefix),
-                new_head=new_head,
+                # Where no head has weights only the pooler may be missing, which few files of pre-training have.
+                new_head=new_head or not any(task_of(head).has_weights for head in heads),
                 known=lambda: self._known_heads(config),
                 where=where,
             )
@@ -136,12 +145,23 @@ class TransformersFamily:
         """See `Family.save`."""
         write_weights(network.state_dict(), folder / WEIGHTS, dtype=dtype)
 
-    def config_json(self, config: Mapping[str, Any], *, task: str | None, labels: Sequence[str]) -> dict[str, Any]:
-        """See `Family.config_json`."""
-        record: dict[str, Any] = self._config(config, labels).to_dict()
+    def holds(self, tensors: Collection[str], config: Mapping[str, Any], head: HeadSpec) -> bool:
+        """See `Family.holds`."""
         with torch.device("meta"):
-            record["architectures"] = [type(self.build(config, task=task, labels=labels)).__name__]
+            return holds_head(self.build(config, heads=[head]), tensors)
+
+    def config_json(self, config: Mapping[str, Any], *, heads: Sequence[HeadSpec]) -> dict[str, Any]:
+        """See `Family.config_json`; a head that `transformers` does not have is left out: it opens the encoder."""
+        head = heads[0] if len(heads) == 1 and task_of(heads[0]).auto_class else None
+        record: dict[str, Any] = self._config(config, head).to_dict()
+        with torch.device("meta"):
+            record["architectures"] = [type(self.build(config, heads=[head] if head else [])).__name__]
         return record
+
+    def encoder(self, network: nn.Module) -> nn.Module:
+        """See `Family.encoder`."""
+        found: nn.Module = getattr(network, str(network.base_model_prefix), network)
+        return found
 
     def loss(self, network: nn.Module, logits: torch.Tensor, batch: Batch, task: Task) -> torch.Tensor:  # noqa: ARG002
         """See `Family.loss`: the task's own."""
@@ -157,7 +177,7 @@ class TransformersFamily:
 
     def max_length(self, config: Mapping[str, Any]) -> int | None:
         """The number of positions, the architecture's own default included; RoBERTa's start after the padding id."""
-        full = self._config(config, ())
+        full = self._config(config, None)
         positions = getattr(full, "max_position_embeddings", None) or getattr(full, "n_positions", None)
         if not isinstance(positions, int) or positions < 1:  # XLNet says -1: no limit
             return None
@@ -171,53 +191,64 @@ class TransformersFamily:
             found += child if isinstance(child, nn.ModuleList) else self.blocks(child)
         return found
 
-    def _network(self, config: Mapping[str, Any], task: str | None, labels: Sequence[str]) -> nn.Module:
-        """The network as `transformers` makes it. Raises ManifestError where it cannot make one of this config."""
-        auto, full = self._auto_class(task), self._config(config, labels)
+    def _network(self, config: Mapping[str, Any], heads: Sequence[HeadSpec]) -> nn.Module:
+        """The network with its heads: as `transformers` makes it where it has such a class."""
+        if not heads:
+            return self._made("AutoModel", config, None)
+        if len(heads) > 1:
+            return JointNetwork({head.name: self._network(config, [head]) for head in heads})
+        task = task_of(heads[0])
+        self._check_padding(task.name)
+        if task.auto_class is not None:
+            return self._made(f"AutoModelFor{task.auto_class}", config, heads[0])
+        encoder: Any = self._made("AutoModel", config, None)
+        return task.network(encoder, str(encoder.base_model_prefix))
+
+    def _made(self, auto_class: str, config: Mapping[str, Any], head: HeadSpec | None) -> nn.Module:
+        """The network that a class of `transformers` makes. Raises ManifestError where it cannot make one of this."""
+        import transformers
+
+        auto, full = getattr(transformers, auto_class), self._config(config, head)
         if type(full) not in auto._model_mapping:
-            raise NotFoundError(f"family {self.name!r} has no network for task {task!r} in transformers")
+            raise NotFoundError(
+                f"family {self.name!r} has no network for task {head.task if head else None!r} in transformers"
+            )
         try:
             network: nn.Module = auto.from_config(full)
         except Exception as error:  # of many kinds, whatever an architecture's constructor trips over
             raise ManifestError(f"config of family {self.name}", [f"no network can be built: {error}"]) from error
         return network
 
-    def _config(self, config: Mapping[str, Any], labels: Sequence[str]) -> Any:
+    def _config(self, config: Mapping[str, Any], head: HeadSpec | None) -> Any:
         from transformers import AutoConfig
         from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-        named = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
         kind = CONFIG_MAPPING[self.name]
         misspelt = _misspelt(config, [*inspect.signature(kind).parameters, *kind.attribute_map])
         if misspelt:
             raise ManifestError(f"config of family {self.name}", misspelt)
+        named = {} if head is None else task_of(head).network_config()
         try:
-            return AutoConfig.for_model(self.name, **{**config, **(named if labels else {})})
+            return AutoConfig.for_model(self.name, **{**config, **named})
         except Exception as error:  # of many kinds: each architecture checks its numbers in its own way
             raise ManifestError(f"config of family {self.name}", [str(error)]) from error
 
-    def _auto_class(self, task: str | None) -> Any:
-        """The class of `transformers` that picks the network. Raises NotFoundError where answers would be unsound."""
-        import transformers
+    def _check_padding(self, task: str) -> None:
+        """Raise NotFoundError where an architecture's answers would be unsound."""
         from transformers.models.auto import modeling_auto
 
-        from hub_core.plugins import catalog
-
-        if task is None:
-            return transformers.AutoModel
         causal = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.keys()
         decoder = self.name in causal - modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES.keys()
         if self.name in _MIXES_PADDING or (decoder and task == "seq-cls"):
             raise NotFoundError(f"family {self.name!r} is not supported for {task}: its answers depend on padding")
-        return getattr(transformers, f"AutoModelFor{catalog().get('task', task).auto_class}")
 
     def _known_heads(self, config: Mapping[str, Any]) -> set[str]:
         """Names of all tensors that any head of this architecture has, learnt from networks without data."""
         import transformers
         from transformers.initialization import no_init_weights
 
-        full = self._config(config, ())
-        names: set[str] = set()
+        full = self._config(config, None)
+        names = {"classifier.log_scale", "classifier.threshold"}  # `hub_core.nn.sentence.Cosine`
         for kind in _HEADS:
             auto = getattr(transformers, f"AutoModel{kind}")
             if type(full) in auto._model_mapping:
@@ -230,6 +261,14 @@ class TransformersFamily:
                 names |= set(network.state_dict())
                 names |= {f"{network.base_model_prefix}.{name}" for name in network.state_dict() if not kind}
         return names
+
+
+def task_of(head: HeadSpec) -> Task:
+    """The task that a row of the manifest describes. Raises NotFoundError for an unknown one."""
+    from hub_core.plugins import catalog
+
+    task: Task = catalog().get("task", head.task)(head.labels, head.options)
+    return task
 
 
 def _misspelt(config: Mapping[str, Any], known: Iterable[str]) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import torch
@@ -10,6 +11,8 @@ from torch import nn
 
 from hub_core.errors import CheckpointError
 from hub_core.spec import WEIGHTS
+
+logger = logging.getLogger("hub_core")
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -69,6 +72,8 @@ def load_network(
     if not new_head:
         _refuse_headless(where, found, wanted, fresh)
         fresh = set()
+    elif fresh and not hasattr(network, prefix):
+        logger.warning("%s has no pooler; the network gets a random one, which pooling='pooler' would read", where)
     passed_over = leftover - set(_unknown(leftover, known, prefix)) if leftover else set()
     used = {name: tensor for name, tensor in found.items() if name not in passed_over | fresh}
     check_fit(where, used, {name: tensor for name, tensor in wanted.items() if name not in fresh})
@@ -76,6 +81,17 @@ def load_network(
     if _tied(network):
         network.tie_weights()  # type: ignore[operator]
     _initialise(network, fresh)
+
+
+def holds_head(network: nn.Module, names: Collection[str]) -> bool:
+    """Whether tensors of these names are all that stands outside of a network's encoder."""
+    prefix = str(network.base_model_prefix)
+    wanted = network.state_dict()
+    named = {
+        name: wanted[name] for name in wanted if name in _renamed(dict.fromkeys(names, torch.empty(0)), wanted, prefix)
+    }
+    found = _with_tied(network, named)
+    return all(name in found for name in wanted if not name.startswith(f"{prefix}."))
 
 
 def check_fit(where: str, found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> None:

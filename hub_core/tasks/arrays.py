@@ -27,3 +27,10 @@ def softmax(logits: Array) -> Array:
     powers = np.exp(shifted)
     result: Array = powers / powers.sum(axis=-1, keepdims=True)
     return result
+
+
+def sigmoid(logits: Array) -> Array:
+    """Probabilities of single decisions, in float64; safe for logits of any size."""
+    powers = np.exp(-np.abs(logits.astype(np.float64)))
+    result: Array = np.where(logits >= 0, 1, powers) / (1 + powers)
+    return result

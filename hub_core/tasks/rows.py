@@ -17,6 +17,11 @@ def read_columns(row: Mapping[str, Any], known: Sequence[str], key: str) -> dict
     return {column: value for column, value in row.items() if value is not None}
 
 
+def told(value: object) -> str:
+    """A value for a table: numbers with four decimals."""
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
 def shown(row: object) -> str:
     """A row for a message, shortened where it is long."""
     return reprlib.repr(row)

@@ -1,4 +1,4 @@
-"""Classification of one text or a pair of texts."""
+"""Classification of one text or a pair of texts: one label, several, or a number."""
 
 from __future__ import annotations
 
@@ -7,12 +7,24 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from hub_core.data.rows import (
+    LABEL,
+    PAIR,
+    TEXT,
+    RowReading,
+    column_of,
+    label_value,
+    other_columns,
+    row_key,
+    text_of,
+)
+from hub_core.data.tables import Row
 from hub_core.errors import DataError, SettingsError
-from hub_core.examples import Array, Batch, ClassPrediction, Example, Features, Prediction
-from hub_core.metrics import accuracy, classification_f1
-from hub_core.tasks.arrays import input_arrays, softmax
+from hub_core.examples import Array, Batch, Example, Features, Prediction
+from hub_core.tasks.arrays import input_arrays
+from hub_core.tasks.problems import PROBLEMS, Problem
 from hub_core.tasks.rows import read_columns, shown
-from hub_core.tasks.task import Task
+from hub_core.tasks.task import Task, one_of
 from hub_core.text.encoding import truncate
 from hub_core.text.tokenizer import Tokenizer
 
@@ -21,12 +33,69 @@ if TYPE_CHECKING:
 
 
 class SeqCls(Task):
-    """One label for a text or a pair. Texts longer than `max_seq_len` tokens are cut, and marked `truncated`."""
+    """A question about a text or a pair. Texts longer than `max_seq_len` tokens are cut, and marked `truncated`.
+
+    Options: `problem` (``single-label``, ``multi-label`` or ``regression``: a number, with one label that names it),
+    `threshold` (multi-label: the probability from which a label applies; one for all, or a list with one per label),
+    `temperature` (what logits are divided by, so that probabilities are as sure as they should be; `hub calibrate`
+    finds threshold and temperature).
+    """
 
     name: ClassVar[str] = "seq-cls"
-    auto_class: ClassVar[str] = "SequenceClassification"
-    metric_names: ClassVar[tuple[str, ...]] = ("accuracy", "macro_f1", "micro_f1")
-    main_metric: ClassVar[str] = "accuracy"
+    auto_class: str | None = "SequenceClassification"
+    option_defaults: ClassVar[Mapping[str, Any]] = {
+        **Task.option_defaults,
+        "problem": "single-label",
+        "threshold": 0.5,
+        "temperature": 1.0,
+    }
+
+    def check_options(self) -> None:
+        """See `Task.check_options`."""
+        super().check_options()
+        kind = PROBLEMS[one_of("problem", self.options["problem"], tuple(PROBLEMS))]
+        self.problem: Problem = kind(self.labels, self.options)
+        self.one_row = self.options["problem"] != "multi-label"
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Those of the problem."""
+        return self.problem.metric_names
+
+    @property
+    def main_metric(self) -> str:
+        """That of the problem."""
+        return self.problem.main_metric
+
+    @classmethod
+    def labels_for(cls, given: Sequence[str] | None, num_classes: int, options: Mapping[str, Any]) -> tuple[str, ...]:
+        """The caller's labels; else ``score`` for a number, and ``0``, ``1``, ... for classes."""
+        if given is not None:
+            return tuple(given)
+        number = options.get("problem") == "regression"
+        return ("score",) if number else tuple(str(target) for target in range(num_classes))
+
+    @classmethod
+    def has_labels(cls, options: Mapping[str, Any]) -> bool:
+        """Not where a number is asked."""
+        return options.get("problem") != "regression"
+
+    @classmethod
+    def read(cls, row: Row, reading: RowReading, pool: dict[str, str]) -> Example:
+        """A text or a pair with its label (labels, number)."""
+        text = text_of(row, column_of(row, TEXT))
+        pair = cls.read_pair(row)
+        problem = reading.options.get("problem", cls.option_defaults["problem"])
+        value = label_value(row, reading, empty=problem == "multi-label")
+        kind = PROBLEMS[one_of("problem", problem, tuple(PROBLEMS))]
+        label = None if value is None else kind.read(value, row, reading, pool)
+        return Example(text, pair, None, label, row_key(row), other_columns(row, {*TEXT, *PAIR, *LABEL}))
+
+    @classmethod
+    def read_pair(cls, row: Row) -> str | None:
+        """The second text of a row, None where it has none. Raises BadRowError for an empty one."""
+        column = column_of(row, PAIR, required=False)
+        return None if column is None or row.columns[column] is None else text_of(row, column)
 
     def example(self, item: Any, *, split_char: str | None = None, key: str = "") -> Example:  # noqa: ARG002
         """A string, a pair ``(text, pair)``, PaddleHub's ``[text]`` or ``[text, pair]``, or a dictionary of both."""
@@ -55,7 +124,7 @@ class SeqCls(Task):
             raise SettingsError(f"max_seq_len={max_seq_len} leaves no room for text beside the special tokens")
         truncated = len(first) + len(second or ()) > room
         ids, types = tokenizer.with_specials(*truncate(first, second, room, "longest_first"))
-        target = None if example.label is None else self.target(str(example.label))
+        target = None if example.label is None else self.problem.target(example.label)
         return [Features(input_arrays(tokenizer, ids, types), target, example.key, meta=truncated)]
 
     def decode(
@@ -64,25 +133,21 @@ class SeqCls(Task):
         windows: Sequence[Features],
         logits: Sequence[Array],
         constants: Mapping[str, Array],  # noqa: ARG002
-    ) -> ClassPrediction:
-        """The most probable label."""
-        probabilities = softmax(logits[0])
-        best = int(probabilities.argmax())
-        return ClassPrediction(self.labels[best], float(probabilities[best]), probabilities, bool(windows[0].meta))
+    ) -> Prediction:
+        """The label, labels or number."""
+        return self.problem.decode(logits[0], truncated=bool(windows[0].meta))
 
     def metrics(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, float]:
-        """``accuracy``, ``macro_f1`` and ``micro_f1`` over all labels of the task."""
-        gold = [str(example.label) for example in examples]
-        predicted = [p.label for p in predictions if isinstance(p, ClassPrediction)]
-        scores = classification_f1(gold, predicted, self.labels)
-        return {"accuracy": accuracy(gold, predicted), "macro_f1": scores.macro.f1, "micro_f1": scores.micro.f1}
+        """The scores of the problem, see `hub_core.tasks.problems`."""
+        return self.problem.metrics([example.label for example in examples], predictions)
+
+    def network_config(self) -> dict[str, Any]:
+        """See `Task.network_config`."""
+        return {**super().network_config(), "problem_type": self.problem.problem_type}
 
     def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Cross-entropy per row, times the row's weight, summed."""
-        from torch.nn.functional import cross_entropy
-
-        losses: torch.Tensor = cross_entropy(logits.float(), batch.targets, reduction="none")
-        total: torch.Tensor = (losses * batch.weights).sum()
+        """The loss of each row, times the row's weight, summed."""
+        total: torch.Tensor = (self.problem.losses(logits.float(), batch.targets) * batch.weights).sum()
         return total
 
     def loss_weight(self, batch: Batch) -> float:
@@ -90,21 +155,17 @@ class SeqCls(Task):
         return float(batch.weights.sum())
 
     def collate_targets(self, rows: Sequence[Features], length: int | None = None) -> Array:  # noqa: ARG002
-        """Targets ``(batch,)``."""
-        return np.array([row.target for row in rows], dtype=np.int64)
+        """Targets ``(batch,)``; of several labels ``(batch, labels)``."""
+        return np.array([row.target for row in rows])
 
     def as_data(self, prediction: Prediction) -> dict[str, Any]:
-        """``{"label", "probability", "truncated"}``."""
-        answer = _class_prediction(prediction)
-        return {"label": answer.label, "probability": answer.probability, "truncated": answer.truncated}
+        """``{"label", "probability", "truncated"}``, or what the problem has instead of a label."""
+        return self.problem.as_data(prediction)
 
-    def as_paddlehub(self, prediction: Prediction) -> tuple[str, list[float]]:
+    def as_table(self, answer: Mapping[str, Any]) -> list[dict[str, object]]:
+        """See `Task.as_table`."""
+        return self.problem.as_table(answer)
+
+    def as_paddlehub(self, prediction: Prediction) -> tuple[Any, Any]:
         """The label, and the probabilities of all labels in target order."""
-        answer = _class_prediction(prediction)
-        return answer.label, answer.probabilities.tolist()
-
-
-def _class_prediction(prediction: Prediction) -> ClassPrediction:
-    if not isinstance(prediction, ClassPrediction):
-        raise TypeError(f"expected a ClassPrediction, not {type(prediction).__name__}")
-    return prediction
+        return self.problem.as_paddlehub(prediction)

@@ -8,7 +8,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hub_core.errors import DataError, SettingsError, unknown
+from hub_core.data.rows import (
+    LABEL,
+    TEXT,
+    UNITS,
+    BadRowError,
+    RowReading,
+    column_of,
+    known_labels,
+    label_value,
+    other_columns,
+    row_key,
+    strings_of,
+    unequal,
+)
+from hub_core.data.tables import Row
+from hub_core.errors import DataError, LabelError, SettingsError, unknown
 from hub_core.examples import (
     IGNORE,
     Array,
@@ -58,9 +73,10 @@ class TokenCls(Task):
     """
 
     name: ClassVar[str] = "token-cls"
-    auto_class: ClassVar[str] = "TokenClassification"
-    metric_names: ClassVar[tuple[str, ...]] = ("precision", "recall", "f1", "accuracy")
-    main_metric: ClassVar[str] = "f1"
+    auto_class = "TokenClassification"
+    metric_names = ("precision", "recall", "f1", "accuracy")
+    main_metric = "f1"
+    one_row = False
     option_defaults: ClassVar[Mapping[str, Any]] = {
         **Task.option_defaults,
         "label_on": "first",
@@ -82,6 +98,29 @@ class TokenCls(Task):
             raise SettingsError(unknown("value", scheme, SCHEMES, where="of scheme"))
         for label in self.labels:
             parse_label(label, scheme, suffix)
+
+    @classmethod
+    def read(cls, row: Row, reading: RowReading, pool: dict[str, str]) -> Example:
+        """Units (column ``tokens``, or the text's) with one label each."""
+        column = UNITS if UNITS in row.columns else column_of(row, TEXT)
+        value, labels = row.columns[column], label_value(row, reading)
+        if isinstance(value, str) and not isinstance(labels, list | tuple):
+            value = value.split(reading.split_char)
+        units = strings_of(value, column)  # beside a list of labels, the units of a string are its characters
+        if not any(unit.strip() for unit in units):
+            raise BadRowError((0, "the text is empty"))
+        if "" in units:
+            raise BadRowError(*((at, f"unit {at + 1} is empty") for at, unit in enumerate(units) if not unit))
+        units = tuple(map(pool.setdefault, units, units))
+        if labels is not None:
+            labels = strings_of(labels.split(reading.split_char) if isinstance(labels, str) else labels, "labels")
+            if len(labels) != len(units):
+                raise BadRowError((0, unequal(units, labels, reading.split_char)))
+            labels = known_labels(labels, row, reading, pool)
+        text = "".join(units)
+        if len(text) != len(units):  # words, not characters
+            text = join_units(units)
+        return Example(text, None, units, labels, row_key(row), other_columns(row, {UNITS, *TEXT, *LABEL}))
 
     def example(self, item: Any, *, split_char: str | None = None, key: str = "") -> Example:
         """A string (units are its characters), a list or tuple of units, a dictionary with ``text`` or ``tokens``.
@@ -110,7 +149,7 @@ class TokenCls(Task):
             raise SettingsError(f"max_seq_len={max_seq_len} leaves no room for text beside the special tokens")
         units = example.units if example.units is not None else tuple(example.text)
         pieces = [tokenizer.encode_unit(unit)[:room] for unit in units]
-        targets = None if example.label is None else np.array([self.target(label) for label in example.label])
+        targets = None if example.label is None else np.array([self.target(label) for label in unit_labels(example)])
         return [
             self._window(example, tokenizer, pieces, targets, *bounds)
             for bounds in _windows([len(p) for p in pieces], room)
@@ -180,7 +219,7 @@ class TokenCls(Task):
 
     def metrics(self, examples: Sequence[Example], predictions: Sequence[Prediction]) -> dict[str, float]:
         """Entity ``precision``, ``recall`` and ``f1`` (micro, as seqeval's), and ``accuracy`` per unit."""
-        gold = [list(example.label or ()) for example in examples]
+        gold = [list(unit_labels(example)) for example in examples]
         predicted = [list(p.labels) for p in predictions if isinstance(p, TokenPrediction)]
         scores = entity_scores(gold, predicted, scheme=self.options["scheme"], suffix=self.options["suffix"])
         total = sum(map(len, gold))
@@ -215,10 +254,32 @@ class TokenCls(Task):
         answer = _token_prediction(prediction)
         return {"labels": list(answer.labels), "entities": [vars(entity) for entity in answer.entities]}
 
+    def as_table(self, answer: Mapping[str, Any]) -> list[dict[str, object]]:
+        """One row per entity; one that says so where there is none."""
+        found: list[dict[str, object]] = [
+            {
+                "entity": entity["text"],
+                "label": entity["label"],
+                "characters": f"{entity['start']}-{entity['end']}",
+                "score": f"{entity['score']:.4f}",
+            }
+            for entity in answer["entities"]
+        ]
+        return found or [{"entity": "(none)", "label": "", "characters": "", "score": ""}]
+
     def as_paddlehub(self, prediction: Prediction) -> tuple[list[str], list[float]]:
         """Labels with an ``O`` before and after, where PaddleHub has ``[CLS]`` and ``[SEP]``, and probabilities."""
         answer = _token_prediction(prediction)
         return ["O", *answer.labels, "O"], [1.0, *answer.probabilities, 1.0]
+
+
+def unit_labels(example: Example) -> tuple[str, ...]:
+    """The label of every unit; none where they are not known. Raises LabelError for labels of another task."""
+    if example.label is None:
+        return ()
+    if isinstance(example.label, tuple) and all(isinstance(label, str) for label in example.label):
+        return tuple(map(str, example.label))
+    raise LabelError(f"token-cls needs one label per unit, not {shown(example.label)}")
 
 
 def _windows(lengths: Sequence[int], room: int) -> Iterator[tuple[int, int, tuple[int, int]]]:

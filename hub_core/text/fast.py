@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hub_core.errors import CheckpointError
+from hub_core.examples import Array
 from hub_core.text.characters import well_formed
 from hub_core.text.tokenizer import Tokenizer
 from hub_core.text.vocabulary import write_files
@@ -67,6 +70,11 @@ class FastTokenizer(Tokenizer):
     def encode_text(self, text: str) -> list[int]:
         """The ids of one text; a special token that the text spells out (``[MASK]``) keeps its own."""
         return self._backend.encode(well_formed(text), add_special_tokens=False).ids
+
+    def encode_with_offsets(self, text: str) -> tuple[list[int], Array]:
+        """The ids of one text, and the characters that each stands for: int64 ``(tokens, 2)``, start and end."""
+        row = self._backend.encode(well_formed(text), add_special_tokens=False)
+        return row.ids, np.array(row.offsets, dtype=np.int64).reshape(-1, 2)
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
         """Tokens joined into text, as the backend's decoder does it."""

@@ -51,14 +51,26 @@ class JiebaSegmenter:
 
     def cut(self, text: str) -> list[str]:
         """The words of a text in order; joined they are the text."""
+        words: list[str] = self._loaded().lcut(text)
+        return words
+
+    def _loaded(self) -> Any:
         if self._jieba is None:
             with _LOADING:
                 self._jieba = _cutter(self.user_words)
-        words: list[str] = self._jieba.lcut(text)
-        return words
+        return self._jieba
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.user_words,)
+
+
+class JiebaDictionarySegmenter(JiebaSegmenter):
+    """jieba's dictionary alone, without its hidden Markov model: characters that begin no word of it stand alone."""
+
+    def cut(self, text: str) -> list[str]:
+        """The words of a text in order; joined they are the text."""
+        words: list[str] = self._loaded().lcut(text, HMM=False)
+        return words
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -9,13 +10,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
+import numpy as np
+
 from hub_core.errors import SettingsError, unknown
+from hub_core.examples import Array
 from hub_core.spec import safe_relative
 from hub_core.text.encoding import Text, as_arrays, make_plan, pad_rows, rows_of, truncate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+#: What stands for itself in `encode_with_offsets`: a word in Latin letters or digits, or one other character.
+_WORDS = re.compile(r"[A-Za-z0-9]+|[^\sA-Za-z0-9]")
 #: `encode_unit` remembers this many units (Chinese text has some ten thousand different characters).
 _UNITS_KEPT = 65_536
 #: Options that every tokenizer has.
@@ -121,6 +127,20 @@ class Tokenizer(ABC):
             if len(self._units) < _UNITS_KEPT:
                 self._units[unit] = known
         return list(known)
+
+    def encode_with_offsets(self, text: str) -> tuple[list[int], Array]:
+        """The ids of one text, and the characters that each stands for: int64 ``(tokens, 2)``, start and end.
+
+        Words of letters and digits, and every other character, are tokenised alone, unless a subclass knows better; the
+        tokens of one word all stand for the whole word.
+        """
+        ids: list[int] = []
+        offsets: list[tuple[int, int]] = []
+        for word in _WORDS.finditer(text):
+            pieces = self.encode_unit(word.group())
+            ids += pieces
+            offsets += [word.span()] * len(pieces)
+        return ids, np.array(offsets, dtype=np.int64).reshape(-1, 2)
 
     def with_specials(self, first: Sequence[int], second: Sequence[int] | None = None) -> tuple[list[int], list[int]]:
         """``[CLS] first [SEP]`` or ``[CLS] first [SEP] second [SEP]`` (as far as the vocabulary has them), and the

@@ -63,14 +63,14 @@ def _parts(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a FastTokenizer."""
     vocabulary = read_vocabulary(path)
     return {
-        "backend": _backend(vocabulary, options),
+        "backend": wordpiece_backend(vocabulary, options),
         "specials": BERT_SPECIALS,
         "options": options,
         "files": {_FILES["vocab"]: vocabulary_bytes(vocabulary)},
     }
 
 
-def _backend(vocabulary: dict[str, int], options: Mapping[str, Any]) -> tokenizers.Tokenizer:
+def wordpiece_backend(vocabulary: dict[str, int], options: Mapping[str, Any]) -> tokenizers.Tokenizer:
     """BERT's rules on a vocabulary, with PaddleNLP's rule for symbols in front where the options ask for it."""
     import tokenizers
     from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers

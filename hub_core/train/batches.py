@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from hub_core.data.encodings import keep_encodings
 from hub_core.errors import DataError, LabelError
 from hub_core.examples import Batch, Example, Features
 from hub_core.tasks.task import Task
@@ -28,13 +29,22 @@ _WORTH = 1.1
 
 
 def encode_all(examples: Sequence[Example], task: Task, tokenizer: Tokenizer, max_seq_len: int) -> list[list[Features]]:
-    """Encode labelled rows: one list of windows per example. Raises DataError naming rows without a known label."""
+    """Encode labelled rows: one list of windows per example. Raises DataError naming rows without a known label.
+
+    Many rows are encoded once and kept (`hub_core.data.encodings`).
+    """
+    return keep_encodings(
+        examples, task, tokenizer, max_seq_len, lambda: _encode_all(examples, task, tokenizer, max_seq_len)
+    )
+
+
+def _encode_all(
+    examples: Sequence[Example], task: Task, tokenizer: Tokenizer, max_seq_len: int
+) -> list[list[Features]]:
     encoded, problems = [], []
     for number, example in enumerate(examples, start=1):
-        if example.label is None:
-            problems.append(f"{example.key or f'row {number}'}: it has no label")
-            continue
         try:
+            task.check_labelled(example)
             encoded.append(task.encode(example, tokenizer, max_seq_len))
         except LabelError as error:
             problems.append(f"{example.key or f'row {number}'}: {error}")

@@ -183,7 +183,7 @@ class Trainer:
         return self.model.known_task()
 
     def _larger(self, old: Metrics, new: Metrics) -> bool:
-        key = self.settings.metric or self.task.main_metric
+        key = self.settings.metric or self.task.compared(new)
         return new[key] > old[key]
 
     def _checked_optimizer(self, optimizer: torch.optim.Optimizer | None) -> torch.optim.Optimizer:

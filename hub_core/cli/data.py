@@ -1,0 +1,107 @@
+"""Commands about data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hub_core.cli.command import Command, Group, debug_option
+from hub_core.cli.options import PATH, columns_option, json_flag
+from hub_core.cli.output import note, print_json, print_table
+from hub_core.cli.table import printable
+
+if TYPE_CHECKING:
+    from hub_core.data.check import DataReport
+
+#: Labels that the table shows; a report has all.
+_LABELS = 20
+
+
+@click.group("data", cls=Group, params=[debug_option()])
+def data() -> None:
+    """Look at data sets."""
+
+
+@data.command(
+    "check",
+    cls=Command,
+    examples=["hub data check reviews", "hub data check tnews --report tnews-check", "hub data check msra_ner --json"],
+)
+@click.argument("folder")
+@click.option("--task", help="How rows are read (default: as their columns suggest).")
+@columns_option
+@click.option("--report", type=PATH, help="A folder for a page with pictures (index.html) and report.json.")
+@json_flag
+def check(folder: str, task: str | None, columns: Any, report: Path | None, as_json: bool) -> None:
+    """Find what is wrong with a data set before training on it.
+
+    Splits that leak into each other, repeats, contradicting labels, broken rows; lengths and class balance. FOLDER is a
+    folder (or an address) with train.tsv, dev.jsonl, ..., or the name of a data set, such as tnews. Texts count as the
+    same whatever their white space, width (Ａ and A) and case.
+    """
+    from hub_core.data.check import check_folder
+    from hub_core.published.named import check_named, is_named
+
+    if is_named(folder):
+        if columns is not None:
+            raise click.UsageError(f"--columns is for a folder of files; {folder} is a data set that knows its own")
+        found = check_named(folder, task=task)
+    else:
+        found = check_folder(folder, task=task, columns=columns)
+    if report is not None:
+        from hub_core.data.check_page import write_report
+
+        note(f"the page is {write_report(found, report)}")
+    if as_json:
+        print_json(found.as_data())
+    else:
+        _print(found)
+
+
+def _print(found: DataReport) -> None:
+    print(printable(f"{found.data}, read for {found.task}"), end="\n\n")
+    lengths = ("shortest", "median", "90%", "95%", "99%", "longest")
+    columns = ("split", "rows", "labelled", "repeats", "contradictions", *lengths)
+    rows = [
+        (one.name, one.rows, one.labelled, one.repeats, one.contradictions, *(one.lengths or [""] * len(lengths)))
+        for one in found.splits
+    ]
+    print_table(columns, rows)
+    print("\nRepeats: rows that an earlier one says already. Contradictions: texts with several labels.")
+    print("Lengths are in characters.\n")
+    if found.leaks:
+        print_table(
+            ("rows of", "that stand in", "rows", "share", "to the letter", "with another label"),
+            [
+                (one.split, one.other, one.same, f"{one.same / one.of:.1%}", one.exact, one.relabelled)
+                for one in found.leaks
+            ],
+        )
+    else:
+        print("No split has a row of another.")
+    _print_labels(found)
+    if found.broken:
+        print(f"\n{len(found.broken)} broken row(s):")
+        for problem in found.broken:
+            print(printable(problem))
+    else:
+        print("\nNo row is broken.")
+
+
+def _print_labels(found: DataReport) -> None:
+    counts = {one.name: dict(one.labels) for one in found.splits if one.labels}
+    labels = list(dict.fromkeys(label for split in counts.values() for label in split))
+    if not labels:
+        return
+    print()
+    rows = [(label, *(_share(split, label) for split in counts.values())) for label in labels[:_LABELS]]
+    print_table(("label", *counts), rows)
+    if len(labels) > _LABELS:
+        print(f"... and {len(labels) - _LABELS} more labels (--json and --report have all)")
+
+
+def _share(counts: dict[str, int], label: str) -> str:
+    count = counts.get(label, 0)
+    return f"{count} ({count / sum(counts.values()):.1%})"

@@ -1,0 +1,83 @@
+"""Commands that make a module of others without training: combine (heads on one encoder), calibrate (probabilities)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hub_core.cli.command import command
+from hub_core.cli.loading import load_trained
+from hub_core.cli.options import PATH, json_flag, rename_labels
+from hub_core.cli.output import print_record
+from hub_core.cli.splits import read_split
+from hub_core.errors import SettingsError
+
+_out = click.option("--output", type=PATH, required=True, help="The folder of the module that comes out.")
+
+
+def _named(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Read ``head=module``. Raises click.BadParameter where it is not of that form or repeats a head."""
+    pairs = [value.partition("=") for value in values]
+    named = {head.strip(): module.strip() for head, _, module in pairs}
+    if not all(named) or not all(named.values()) or len(named) < len(pairs):
+        raise click.BadParameter(
+            f"{' '.join(values)!r} is not of the form entities=./ner topic=./topic", ctx, parameter
+        )
+    return named
+
+
+@command("combine", examples=["hub combine entities=./ner/best_model topic=./topic/best_model --output ./both"])
+@click.argument("heads", nargs=-1, required=True, callback=_named, metavar="HEAD=MODULE...")
+@_out
+@json_flag
+def combine(heads: dict[str, str], output: Path, as_json: bool) -> None:
+    """Put the heads of several modules on the encoder that they share.
+
+    The module that comes out reads a text once and answers with all heads. The encoders must be equal: train the first
+    as usual, and the others from it with a new head and the encoder left as it is.
+    """
+    from hub_core.combination import combine as combined
+
+    modules = {head: load_trained(name, task=None) for head, name in heads.items()}
+    spec = combined(modules).save(output)
+    record = {"module": str(output), "name": spec.name, "heads": ", ".join(heads)}
+    print_record(record, as_json=as_json)
+
+
+@command(
+    "calibrate",
+    examples=["hub calibrate --module ./ckpt/best_model --data reviews --split dev --output ./calibrated"],
+)
+@click.option("--module", "-m", "name", required=True, help="A module's name, hf:org/repo, or a folder with a '/'.")
+@click.option("--data", type=PATH, required=True, help="A folder with labelled rows that it was not trained on.")
+@click.option("--split", default="dev", help="Which file of --data; measure on another one.")
+@click.option("--task", help="Which of the module's tasks (default: the first it was trained for).")
+@_out
+@rename_labels
+@json_flag
+def calibrate(name: str, data: Path, split: str, task: str | None, output: Path, as_json: bool, **options: Any) -> None:
+    """Make probabilities as sure as they should be, or find the best threshold of each label.
+
+    For one label of several that is a temperature, which divides the logits; labels that do not exclude each other get
+    a threshold each. Both are options of the task, and kept with the module in OUTPUT.
+    """
+    from hub_core.train.calibration import calibrate as calibrated
+
+    if output.resolve() == Path(name).expanduser().resolve():
+        raise SettingsError("--output is the module itself; name another folder")
+    module = load_trained(name, task=task)
+    asked = module.known_task()
+    rows = read_split(
+        data,
+        task=asked.name,
+        split=split,
+        labels=asked.labels,
+        renaming=options["rename_labels"],
+        options=asked.options,
+    )
+    found = calibrated(module, list(rows))
+    module.save(output, metrics=module.spec.metrics)
+    record = {"module": str(output), **found.options, f"{found.measured} before": found.before, "after": found.after}
+    print_record(record, as_json=as_json)

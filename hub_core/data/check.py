@@ -1,0 +1,291 @@
+"""What is wrong with a data set, before anybody trains on it: leaks, repeats, contradictions, broken rows.
+
+report = check_folder("reviews")
+report.leaks[0]  # Leak(split='dev', other='train', exact=338, same=340, relabelled=9, ...)
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hub_core.data.folder import canonical_mode, splits_in
+from hub_core.data.lines import read_lines
+from hub_core.data.problems import Problems, shortened
+from hub_core.data.remote import local_file, shown
+from hub_core.data.rows import LABEL, UNITS, RowReading, to_examples
+from hub_core.data.same import exact_text, normalised_text
+from hub_core.data.tables import Columns, read_table, table_format
+from hub_core.errors import DataError, NotFoundError
+from hub_core.examples import Example
+
+#: Percentiles that a report gives of the lengths of texts.
+PERCENTILES = (0, 50, 90, 95, 99, 100)
+#: How many cases a report shows of everything that it counts.
+_SHOWN = 5
+#: Beginnings of the names of splits; where a folder has such files, its other tables are something else.
+_SPLITS = ("train", "dev", "test", "trial", "unlabeled", "unlabelled")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Rows that say the same: the text (cut short), and of some of these rows the key and the label."""
+
+    text: str
+    rows: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Rows of `split` whose text stands in `other` too.
+
+    `exact` counts rows whose text is the same, `same` those whose text is the same but for white space, width and
+    case; `relabelled` are those of the latter that have another label there. `of` is the number of rows of `split`.
+    """
+
+    split: str
+    other: str
+    of: int
+    exact: int
+    same: int
+    relabelled: int
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """One split. All counts of texts leave white space, width and case out of account.
+
+    - `repeats`: rows that repeat an earlier one (`exact_repeats`: to the letter).
+    - `contradictions`: texts that have several labels, which `contradicting` rows say.
+    - `lengths`: characters of a row, at the `PERCENTILES`; `histogram`: how many rows have up to so many characters.
+    - `labels`: how often each label stands there, the most frequent first (for token-cls per unit).
+    """
+
+    name: str
+    files: tuple[str, ...]
+    rows: int
+    labelled: int
+    exact_repeats: int
+    repeats: int
+    contradictions: int
+    contradicting: int
+    lengths: tuple[int, ...]
+    histogram: tuple[tuple[int, int], ...]
+    labels: tuple[tuple[str, int], ...]
+    repeated: tuple[Case, ...]
+    contradicted: tuple[Case, ...]
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What `check_folder` and `check_splits` find; `broken` has one ``file:line: what`` per row that cannot be used."""
+
+    data: str
+    task: str
+    splits: tuple[SplitReport, ...]
+    leaks: tuple[Leak, ...]
+    broken: tuple[str, ...]
+
+    def as_data(self) -> dict[str, Any]:
+        """The report as plain data for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ReadSplit:
+    """The rows of a split that can be used, where they were read, and what is wrong with the others."""
+
+    rows: Sequence[Example]
+    files: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ()
+
+
+def check_folder(folder: str | Path, *, task: str | None = None, columns: Columns | None = None) -> DataReport:
+    """Look at all splits of a folder (or of an address), as `hub_core.datasets.folder_dataset` reads them.
+
+    `task` says how rows are read; None: as their columns suggest. Raises NotFoundError where there is no such folder,
+    or no table in it.
+    """
+    places = _places(folder)
+    paths = {name: local_file(place) for name, place in places.items()}
+    task = task or _guessed_task(next(iter(paths.values())), columns)
+    splits = {name: _read(path, task, columns) for name, path in paths.items()}
+    return check_splits(splits, data=shown(folder), task=task)
+
+
+def check_splits(splits: Mapping[str, ReadSplit], *, data: str, task: str) -> DataReport:
+    """Look at splits that are read already, in this order; `data` and `task` are what the report is called by."""
+    texts = {name: [normalised_text(row) for row in split.rows] for name, split in splits.items()}
+    reports = tuple(_split(name, split, texts[name]) for name, split in splits.items())
+    found = {name: _by_text(split.rows, texts[name]) for name, split in splits.items()}
+    # Two training splits may well overlap (folds, a part); what may not is told from the held-out side first.
+    pairs = sorted((pair for pair in permutations(splits, 2) if _kind(pair[0]) != _kind(pair[1])), key=_from_train)
+    leaks = [_leak(one, other, splits[one].rows, texts[one], splits[other].rows, found[other]) for one, other in pairs]
+    broken = tuple(problem for split in splits.values() for problem in split.broken)
+    return DataReport(data, task, reports, tuple(leak for leak in leaks if leak.same), broken)
+
+
+def _places(folder: str | Path) -> dict[str, str | Path]:
+    """The tables of a folder by the name of their split, train first."""
+    splits = splits_in(folder)
+    if not splits:
+        raise NotFoundError(f"{shown(folder)} has no tables (train.tsv, dev.jsonl, test.parquet, ...)")
+    named = {mode: places for mode, places in splits.items() if _rank(mode) < len(_SPLITS)}
+    ordered = sorted((named or splits).items(), key=lambda item: (_rank(item[0]), item[0]))
+    return {mode if len(places) == 1 else Path(str(place)).name: place for mode, places in ordered for place in places}
+
+
+def _kind(mode: str) -> str:
+    """What kind of split it is: ``train`` for ``train_0`` and ``train.clean``."""
+    return canonical_mode(re.split(r"[._-]", mode, maxsplit=1)[0])
+
+
+def _rank(mode: str) -> int:
+    """Where a split stands in the usual order."""
+    return _SPLITS.index(_kind(mode)) if _kind(mode) in _SPLITS else len(_SPLITS)
+
+
+def _from_train(pair: tuple[str, str]) -> bool:
+    return _kind(pair[0]) == "train"
+
+
+def _format(path: Path, task: str) -> str:
+    return table_format(path) or ("conll" if task == "token-cls" else "tsv")
+
+
+def _guessed_task(path: Path, columns: Columns | None) -> str:
+    """The task that a file's columns suggest; seq-cls where they suggest none."""
+    if table_format(path) is None and columns is None:
+        first = next((line.content for line in read_lines(path, Problems()) if line.content.strip()), "")
+        if "\t" not in first:  # .txt: one token per line, or TSV
+            return "token-cls"
+    if table_format(path) == "conll":
+        return "token-cls"
+    try:
+        row = next(read_table(path, format=_format(path, ""), columns=columns, problems=Problems()), None)
+    except DataError:
+        row = None
+    values = {} if row is None else row.columns
+    if "question" in values and "context" in values:
+        return "question-answering"
+    joined = any("\x02" in value for value in values.values() if isinstance(value, str))
+    return "token-cls" if UNITS in values or joined else "seq-cls"
+
+
+def _read(path: Path, task: str, columns: Columns | None) -> ReadSplit:
+    """A split with everything that is wrong with its rows; rows without a label are wrong where others have one."""
+    problems = Problems(limit=sys.maxsize)
+    try:
+        rows = read_table(path, format=_format(path, task), columns=columns, problems=problems)
+        examples = list(to_examples(rows, RowReading(task, labelled=False), problems))
+    except DataError as error:  # the disk or the packing fails; the problems so far are in it
+        return ReadSplit((), (str(path),), error.problems)
+    labelled = [row for row in examples if row.label is not None]
+    if labelled:
+        for row in examples:
+            if row.label is None:
+                problems.add(f"{path.parent / row.key}", f"no {LABEL[0]}, which {len(labelled)} other rows have")
+    return ReadSplit(examples, (str(path),), problems.error().problems)
+
+
+def _split(name: str, split: ReadSplit, texts: Sequence[str]) -> SplitReport:
+    rows = split.rows
+    groups = [group for group in _by_text(rows, texts).values() if len(group) > 1]
+    several = [group for group in groups if len({rows[at].label for at in group} - {None}) > 1]
+    lengths = [len(row.text) + len(row.pair or "") for row in rows]
+    found = np.percentile(lengths, PERCENTILES, method="higher").tolist() if lengths else []
+    return SplitReport(
+        name=name,
+        files=split.files,
+        rows=len(rows),
+        labelled=sum(row.label is not None for row in rows),
+        exact_repeats=len(rows) - len({exact_text(row) for row in rows}),
+        repeats=sum(len(group) - 1 for group in groups),
+        contradictions=len(several),
+        contradicting=sum(map(len, several)),
+        lengths=tuple(map(int, found)),
+        histogram=_histogram(lengths),
+        labels=tuple(Counter(label for row in rows for label in _label_names(row)).most_common()),
+        repeated=_cases(rows, sorted(groups, key=len, reverse=True)),
+        contradicted=_cases(rows, several),
+    )
+
+
+def _leak(
+    name: str,
+    other: str,
+    rows: Sequence[Example],
+    texts: Sequence[str],
+    others: Sequence[Example],
+    there: Mapping[str, Sequence[int]],
+) -> Leak:
+    exact = {exact_text(row) for row in others}
+    same = [at for at, text in enumerate(texts) if text in there]
+    relabelled = {at for at in same if _has_another_label(rows[at], [others[place] for place in there[texts[at]]])}
+    chosen: dict[str, int] = {}
+    for at in sorted(same, key=lambda at: at not in relabelled):  # those with another label are worth most to see
+        if len(chosen) < _SHOWN:
+            chosen.setdefault(texts[at], at)
+    return Leak(
+        split=name,
+        other=other,
+        of=len(rows),
+        exact=sum(exact_text(row) in exact for row in rows),
+        same=len(same),
+        relabelled=len(relabelled),
+        cases=tuple(_case([rows[at], *(others[place] for place in there[text])]) for text, at in chosen.items()),
+    )
+
+
+def _has_another_label(row: Example, others: Iterable[Example]) -> bool:
+    return row.label is not None and any(one.label is not None and one.label != row.label for one in others)
+
+
+def _by_text(rows: Sequence[Example], texts: Sequence[str]) -> dict[str, list[int]]:
+    """The numbers of the rows that say the same, by text."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for at in range(len(rows)):
+        found[texts[at]].append(at)
+    return found
+
+
+def _cases(rows: Sequence[Example], groups: Sequence[Sequence[int]]) -> tuple[Case, ...]:
+    return tuple(_case([rows[at] for at in group]) for group in groups[:_SHOWN])
+
+
+def _case(rows: Sequence[Example]) -> Case:
+    first = rows[0]
+    text = first.text if first.pair is None else f"{first.text} | {first.pair}"
+    return Case(shortened(text, 120), tuple((row.key, _label(row)) for row in rows[:_SHOWN]))
+
+
+def _label(row: Example) -> str:
+    """A row's label for people; that of token-cls is as long as its text."""
+    if isinstance(row.label, tuple):
+        return shortened(" ".join(map(str, row.label)))
+    return "" if row.label is None else str(row.label)
+
+
+def _label_names(row: Example) -> tuple[str, ...]:
+    """The labels of a row by name; a number or an answer is none."""
+    labels: tuple[object, ...] = row.label if isinstance(row.label, tuple) else (row.label,)
+    return tuple(label for label in labels if isinstance(label, str))
+
+
+def _histogram(lengths: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Upper bound and number of rows of up to 24 bins of equal width; the longest hundredth is in the last."""
+    if not lengths:
+        return ()
+    most = max(1, int(np.percentile(lengths, 99, method="higher")))
+    width = -(-most // 24)
+    counts = Counter(min((max(1, length) - 1) // width, (most - 1) // width) for length in lengths)
+    return tuple(((at + 1) * width, counts[at]) for at in range((most - 1) // width + 1))

@@ -1,0 +1,18 @@
+"""What networks give, whatever their makers call it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+def logits_of(result: Any) -> Any:
+    """The logits in a network's output: a tensor, one per head (a tuple) of a joint network, None of a bare encoder.
+
+    Starts and ends of answers (`transformers`' networks for question answering) come as ``(batch, length, 2)``.
+    """
+    start = getattr(result, "start_logits", None)
+    if start is not None:
+        return torch.stack([start, result.end_logits], dim=-1)
+    return getattr(result, "logits", None)
