@@ -59,7 +59,8 @@ class Batch:
     """Padded rows: named views, each a mapping of input name to an array ``(batch, length)``.
 
     Most batches have the one view ``main``; where teacher and student tokenise differently there is a second.
-    `targets` has shape ``(batch,)`` or ``(batch, length)``, `weights` ``(batch,)``. Arrays are numpy's from
+    `targets` has shape ``(batch,)`` or ``(batch, length)``, `weights` ``(batch,)`` or, where tokens of a row count
+    unlike, ``(batch, length)``. Arrays are numpy's from
     `collate` to the engine; `to_torch` (hub_core.train.batches) turns them into tensors on a device.
     """
 
