@@ -31,6 +31,20 @@ _ENTRIES: Mapping[str, Mapping[str, str]] = {
         "jsonl": "hub_core.data.tables:read_jsonl",
         "conll": "hub_core.data.tables:read_conll",
     },
+    "optimizer": {
+        "adamw": "torch.optim:AdamW",
+        "adam": "torch.optim:Adam",
+        "adamax": "torch.optim:Adamax",
+        "sgd": "torch.optim:SGD",
+        "adadelta": "torch.optim:Adadelta",
+    },
+    "tracker": {
+        "tensorboard": "hub_core.train.trackers:TensorBoard",
+        "trackio": "hub_core.train.trackers:Trackio",
+        "swanlab": "hub_core.train.trackers:SwanLab",
+        "wandb": "hub_core.train.trackers:WandB",
+        "mlflow": "hub_core.train.trackers:MLflow",
+    },
 }
 
 
