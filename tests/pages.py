@@ -50,7 +50,7 @@ class Section:
     @property
     def codes(self) -> set[str]:
         """What stands between backquotes in its sentences and tables."""
-        return set(_CODE.findall(_COMMENT.sub("", self.prose)))
+        return {" ".join(code.split()) for code in _CODE.findall(_COMMENT.sub("", self.prose))}
 
     @property
     def links(self) -> list[str]:

@@ -32,12 +32,15 @@ def plain(block: Block) -> list[object]:
 
 
 def targets(page: Path, section: Section) -> Counter[Path | str]:
-    """Where the links of a section lead; a page and its translation are the same."""
+    """Where the links of a section lead; a page (or picture) and its translation are the same."""
     found: Counter[Path | str] = Counter()
     for link in section.links:
         path = (page.parent / link.partition("#")[0]).resolve()
-        english = {translation(other).resolve(): other.resolve() for other in ENGLISH}
-        found["elsewhere" if "://" in link else english.get(path, path)] += 1
+        if path == translation(ROOT / "README.md").resolve():
+            path = (ROOT / "README.md").resolve()
+        if path.parent == (DOCS / "zh").resolve():
+            path = DOCS.resolve() / path.name
+        found["elsewhere" if "://" in link else path] += 1
     return found
 
 
