@@ -122,17 +122,20 @@ class ResumeError(TrainError):
 
 
 def unknown(kind: str, name: object, known: Iterable[str], *, where: str = "", remedy: str = "") -> str:
-    """Word the message for an unknown name, with near matches and (up to 20) known names.
+    """Word the message for an unknown name, with near matches and the known names; of more than 20 near ones alone.
 
     >>> unknown("task", "token_cls", ["seq-cls", "token-cls"], where="for ernie_tiny 2.0.2")
     "unknown task 'token_cls' for ernie_tiny 2.0.2; did you mean 'token-cls'? known: seq-cls, token-cls"
     """
     names = sorted(set(known))
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
+    near = near or [known for known in names if str(name).lower() in known.lower()][:3]
     text = f"unknown {kind} {name!r}" + (f" {where}" if where else "")
     if near:
         text += "; did you mean " + " or ".join(repr(n) for n in near) + "?"
-    if names:
+    if near and len(names) > 20:
+        text += f" {len(names)} are known"
+    elif names:
         shown = ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
         text += (" " if near else "; ") + f"known: {shown}"
     return text + (f"; {remedy}" if remedy else "")

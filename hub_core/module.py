@@ -17,7 +17,6 @@ from hub_core.installation import ensure, resolve
 from hub_core.labels import labels_from_map
 from hub_core.plugins import Catalog
 from hub_core.spec import MANIFEST, WEIGHTS, HeadSpec, ModuleSpec, canonical, read_manifest
-from hub_core.tasks.joint import Joint
 from hub_core.tasks.task import Task, positive
 from hub_core.trust import module_catalog
 
@@ -287,6 +286,8 @@ def _choose_head(spec: ModuleSpec, wanted: _Wanted, own: Catalog) -> tuple[Task 
     if wanted.head is not None and wanted.head not in names:
         raise NotFoundError(unknown("head", wanted.head, names, where=f"of {spec.title}"))
     if len(names) > 1 and wanted.head is None and wanted.task is None and not wanted.new_head:
+        from hub_core.tasks.joint import Joint
+
         parts = {head.name: own.get("task", head.task)(head.labels, head.options) for head in spec.heads}
         return Joint(parts), False
     fitting = [head for head in spec.heads if wanted.task in (None, head.task) and wanted.head in (None, head.name)]

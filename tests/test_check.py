@@ -201,6 +201,16 @@ class TestCommandLine:
         write(reviews / "dev.tsv", "label\ttext", "1\t")
         assert "1 broken row(s):" in hub("data", "check", reviews).out
 
+    def test_many_broken_rows(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        hub = Hub(capsys)
+        write(tmp_path / "tnews" / "train.json", *['{"sentence": "甲", "label_desc": "news_story"}'] * 150)
+        found = hub("data", "check", tmp_path / "tnews", "--report", tmp_path / "page")
+        assert found.out.count("no column 'text_a' or 'text'; there are: sentence, label_desc") == 100
+        assert "... and 50 more (--json has all)" in found.out
+        assert f"HUB_DATA_HOME={tmp_path} hub data check tnews" in found.err
+        assert len(hub("data", "check", tmp_path / "tnews", "--json").json["broken"]) == 150
+        assert (tmp_path / "page" / "index.html").read_text("utf-8").count("no column") == 150
+
     def test_mistakes(self, reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         hub = Hub(capsys)
         assert "no folder nowhere; unknown data set 'nowhere'" in hub.fails("data", "check", "nowhere")

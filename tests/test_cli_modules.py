@@ -156,7 +156,14 @@ class TestShow:
     @pytest.mark.parametrize(
         ("name", "said"),
         [
-            ("ernie_tny", "unknown module 'ernie_tny'; did you mean 'ernie_tiny' or 'ernie'? known: "),
+            (
+                "ernie_tny",
+                "unknown module 'ernie_tny'; did you mean 'ernie_tiny' or 'ernie'? ",
+            ),
+            (
+                "wobert",
+                "unknown module 'wobert'; did you mean 'wobert_chinese_base' or 'wobert_chinese_plus_base'? ",
+            ),
             ("ernie_tiny==9", "no version of ernie_tiny answers 'ernie_tiny==9':\n  2.0.2 is not ==9"),
             ("ernie_tiny==nine", "'==nine' is not a version or a range of versions"),
             (

@@ -148,7 +148,11 @@ def test_every_class_of_every_family_computes_the_same(tmp_path: Path, architect
     assert not report["missing_keys"] and not report["mismatched_keys"]
     for expected, found in zip(outputs(network), outputs(loaded.eval()), strict=True):
         torch.testing.assert_close(found, expected, atol=0, rtol=0)
-    tasks = {"ForSequenceClassification": "seq-cls", "ForTokenClassification": "token-cls"}
+    tasks = {
+        "ForSequenceClassification": "seq-cls",
+        "ForTokenClassification": "token-cls",
+        "ForQuestionAnswering": "question-answering",
+    }
     task = next((task for ending, task in tasks.items() if architecture.endswith(ending)), None)
     assert [head.task for head in spec.heads] == ([task] if task else [])
     assert spec.family == network.config.model_type

@@ -79,7 +79,7 @@ class TestForms:
         test = datasets.AFQMC(mode="test", data_dir=tmp_path, task="seq-cls")
         assert [(row.text, row.pair, row.label) for row in test] == [("甲", "乙", None), ("丙", "丁", None)]
         assert datasets.AFQMC(mode="dev", data_dir=tmp_path, task="seq-cls")[0].label == "0"
-        with pytest.raises(DataError, match=r"test\.txt:1: no column 'label' or 'labels'; there are: text_a, text_b"):
+        with pytest.raises(DataError, match=r"test\.txt: this split is published without labels; of train, dev, test"):
             datasets.AFQMC(mode="test", data_dir=tmp_path, task="seq-cls", labelled=True)
 
     @pytest.mark.parametrize("header", ["label\tsentence", "label\tcontent"])
@@ -396,7 +396,9 @@ class TestNames:
         assert trained.json["module"] == str(best)
         found = hub("evaluate", "-m", best, "--data", "TNews", "--split", "dev", "--json").json
         assert (found["data"], found["rows"]) == ("TNews", 8)
-        assert "no column 'label' or 'labels'" in hub.fails("evaluate", "-m", best, "--data", "tnews")
+        assert "test.json: this split is published without labels" in hub.fails(
+            "evaluate", "-m", best, "--data", "tnews"
+        )
         assert "--columns is for a folder" in hub.fails("evaluate", "-m", best, "--data", "tnews", "--columns", "a=b")
         assert "did you mean 'tnews'" in hub.fails("evaluate", "-m", best, "--data", "tnwes")
         folder = tmp_path / "tnews"

@@ -17,7 +17,9 @@ from hub_core.data.tables import read_table
 from hub_core.data.texts import read_texts
 from hub_core.datasets import LCQMC, TextClassificationDataset, folder_dataset
 from hub_core.errors import DataError, InstallError, NotFoundError, SettingsError, SourceError
+from hub_core.tasks.seq_cls import SeqCls
 
+MOODS = SeqCls(("a", "b"))
 TRAIN = "label\ttext_a\n" + "".join(f"{n % 2}\t第{n}行很{'好' if n % 2 else '差'}\n" for n in range(400))
 
 
@@ -87,7 +89,7 @@ class TestMemory:
         )
         assert list(own) == list(data)
         assert LCQMC(mode="dev", data_dir="memory://lcqmc", task="seq-cls")[0].pair == "乙"
-        assert len(read_texts("memory://lcqmc/dev.txt", task="seq-cls")) == 1
+        assert len(read_texts("memory://lcqmc/dev.txt", task=MOODS)) == 1
 
     def test_what_is_not_there(self, memory: fsspec.AbstractFileSystem, hub_home: Path) -> None:
         memory.pipe("/reviews/train.tsv", b"x")
@@ -138,23 +140,24 @@ class TestMemory:
         with pytest.raises(SourceError, match="the network is forbidden .*, and no copy was fetched before"):
             local_file("memory://b.tsv")
 
-    def test_several_at_once(self, memory: fsspec.AbstractFileSystem, hub_home: Path) -> None:
-        memory.pipe("/a.tsv", b"x" * 100_000)
-        found: list[int] = []
+
+class TestHttp:
+    def test_several_at_once(self, site: Loopback, hub_home: Path) -> None:
+        found: list[str] = []
+        address = f"{site.url}/reviews/train.tsv"
         threads = [
-            threading.Thread(target=lambda: found.append(local_file("memory://a.tsv").stat().st_size)) for _ in range(8)
+            threading.Thread(target=lambda: found.append(local_file(address).read_text(encoding="utf-8")))
+            for _ in range(8)
         ]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert found == [100_000] * 8
+        assert found == [TRAIN] * 8
         assert len(cached(hub_home)) == 1
 
-
-class TestHttp:
     def test_a_file_and_a_folder(self, site: Loopback) -> None:
-        assert [one.text for one in read_texts(f"{site.url}/texts.txt?token=secret", task="seq-cls")] == ["好", "差"]
+        assert [one.text for one in read_texts(f"{site.url}/texts.txt?token=secret", task=MOODS)] == ["好", "差"]
         data = folder_dataset(f"{site.url}/reviews", task="seq-cls")
         assert (len(data), data.label_list) == (400, ["1", "0"])
         assert folder_dataset(f"{site.url}/reviews", task="seq-cls", mode="dev of mine")[0].label == "1"
@@ -190,7 +193,7 @@ class TestHttp:
         with pytest.raises(NotFoundError, match="lists no files; a folder on a web server must answer with a page"):
             folder_dataset(f"{site.url}/texts.txt", task="seq-cls")
         with pytest.raises(NotFoundError, match="is the address of a folder; a file is needed here"):
-            read_texts(f"{site.url}/reviews/", task="seq-cls")
+            read_texts(f"{site.url}/reviews/", task=MOODS)
         assert cached(hub_home) == []
 
     def test_secrets_stay_out_of_messages(self, site: Loopback) -> None:

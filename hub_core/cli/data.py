@@ -15,8 +15,8 @@ from hub_core.cli.table import printable
 if TYPE_CHECKING:
     from hub_core.data.check import DataReport
 
-#: Labels that the table shows; a report has all.
-_LABELS = 20
+#: Labels, and broken rows, that are printed; --json and a report have all.
+_LABELS, _BROKEN = 20, 100
 
 
 @click.group("data", cls=Group, params=[debug_option()])
@@ -42,7 +42,7 @@ def check(folder: str, task: str | None, columns: Any, report: Path | None, as_j
     same whatever their white space, width (Ａ and A) and case.
     """
     from hub_core.data.check import check_folder
-    from hub_core.published.named import check_named, is_named
+    from hub_core.published.named import check_named, is_named, is_spelt_like_a_set
 
     if is_named(folder):
         if columns is not None:
@@ -50,6 +50,11 @@ def check(folder: str, task: str | None, columns: Any, report: Path | None, as_j
         found = check_named(folder, task=task)
     else:
         found = check_folder(folder, task=task, columns=columns)
+        place = Path(folder)
+        if found.broken and is_spelt_like_a_set(place.name):
+            above = place.absolute().parent
+            note(f"{folder} was read as a folder of files; the data set {place.name} is read by its name alone,")
+            note(f"where there is no such folder: HUB_DATA_HOME={above} hub data check {place.name}")
     if report is not None:
         from hub_core.data.check_page import write_report
 
@@ -84,8 +89,10 @@ def _print(found: DataReport) -> None:
     _print_labels(found)
     if found.broken:
         print(f"\n{len(found.broken)} broken row(s):")
-        for problem in found.broken:
+        for problem in found.broken[:_BROKEN]:
             print(printable(problem))
+        if len(found.broken) > _BROKEN:
+            print(f"... and {len(found.broken) - _BROKEN} more (--json has all)")
     else:
         print("\nNo row is broken.")
 

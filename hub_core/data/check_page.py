@@ -14,8 +14,8 @@ from hub_core.version import __version__
 
 #: Widths of a picture's name column, its bars, and the numbers after them, in pixels; the height of a bar's row.
 _NAMES, _BARS, _NUMBERS, _ROW = 230, 460, 190, 24
-#: Labels that the picture of class balance shows.
-_LABELS = 60
+#: Labels that the picture of class balance shows, and broken rows that are listed.
+_LABELS, _BROKEN = 60, 1000
 
 _STYLE = """
 :root { --ink: #1d2330; --soft: #5b6472; --line: #dde1e8; --paper: #fff; --panel: #f5f7fa;
@@ -195,8 +195,11 @@ def _case(case: Case) -> Element:
 def _broken(problems: Sequence[str]) -> list[Element]:
     if not problems:
         return []
-    listed = [_e("div", _e("code", problem)) for problem in problems]
-    return _part("Broken rows", f"{len(problems):,} rows that cannot be used.", _e("article", *listed))
+    listed = [_e("div", _e("code", problem)) for problem in problems[:_BROKEN]]
+    about = f"{len(problems):,} rows that cannot be used." + (
+        f" The first {_BROKEN:,}; report.json has all." if len(problems) > _BROKEN else ""
+    )
+    return _part("Broken rows", about, _e("article", *listed))
 
 
 def _svg(title: str, width: float, height: float, marks: Sequence[Element]) -> Element:

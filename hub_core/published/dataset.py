@@ -20,7 +20,7 @@ from hub_core.data.remote import files_in, is_address, local_file
 from hub_core.data.rows import LABEL, PAIR, TEXT, UNITS, RowReading, to_examples
 from hub_core.data.same import without_repeats
 from hub_core.data.tables import Row, read_table, renamed_columns, table_format
-from hub_core.errors import NotFoundError, unknown
+from hub_core.errors import DataError, NotFoundError, unknown
 from hub_core.examples import Example
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class PublishedDataset(Dataset):
         plain = mode.removesuffix(CLEAN)
         if plain == mode or mode in cls.modes_in(folder):
             path = cls.path(folder, mode)
-            return cls._usable(path, replace(reading, labelled=True), labelled), [DataFile.at(path)]
+            return cls._usable(path, reading, labelled), [DataFile.at(path)]
         held_out = [other for other in cls.held_out if other in cls.modes_in(folder)]
         paths = [cls.path(folder, other) for other in (plain, *held_out)]
         rows, *others = (cls._usable(path, reading, labelled if path is paths[0] else None) for path in paths)
@@ -164,11 +164,13 @@ class PublishedDataset(Dataset):
         problems = Problems()
         rows = cls.rows(path, problems)
         first = next(rows, None)
-        if first is not None:
-            rows = chain([first], rows)
-            if labelled is None:
-                labelled = any(first.columns.get(name) not in (None, "") for name in (*LABEL, "answers"))
-        examples = list(to_examples(rows, replace(reading, labelled=labelled is not False), problems))
+        has_labels = first is None or any(first.columns.get(name) not in (None, "") for name in (*LABEL, "answers"))
+        reading = replace(reading, labelled=has_labels if labelled is None else labelled)
+        examples = list(to_examples(chain(() if first is None else [first], rows), reading, problems))
+        if problems.count and reading.labelled and not has_labels:
+            raise DataError(
+                [f"{path}: this split is published without labels; of {', '.join(cls.modes)} some have them"]
+            )
         problems.raise_if_any()
         return examples
 

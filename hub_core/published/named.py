@@ -27,6 +27,11 @@ def is_named(data: str | Path) -> bool:
     raise NotFoundError(f"no folder {shown(data)}" + ("" if "/" in str(data) else f"; {_unknown(str(data))}"))
 
 
+def is_spelt_like_a_set(name: str) -> bool:
+    """Whether there is a data set of this name, in any spelling."""
+    return _entry(name) is not None
+
+
 def named_class(name: str) -> Any:
     """The class of a data set by its name, in any spelling: ``tnews``, ``FewCLUE-TNEWS``, ``sst_2``."""
     entry = _entry(name)

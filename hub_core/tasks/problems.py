@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hub_core.data.problems import shortened
-from hub_core.data.rows import BadRowError, RowReading, known_labels, number_of
-from hub_core.data.tables import Row
 from hub_core.errors import LabelError, SettingsError, unknown
 from hub_core.examples import Array, ClassPrediction, Label, LabelsPrediction, Prediction, ScorePrediction
 from hub_core.metrics import (
@@ -29,6 +26,9 @@ from hub_core.tasks.rows import shown, told
 
 if TYPE_CHECKING:
     import torch
+
+    from hub_core.data.rows import RowReading
+    from hub_core.data.tables import Row
 
 #: What joins the labels of a row that are one string.
 LABEL_SEPARATOR = ","
@@ -96,6 +96,9 @@ class SingleLabel(Problem):
     @classmethod
     def read(cls, value: Any, row: Row, reading: RowReading, pool: dict[str, str]) -> str:
         """A name, or a whole number that stands for one."""
+        from hub_core.data.problems import shortened
+        from hub_core.data.rows import BadRowError, known_labels
+
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)  # JSON and Python rows may number their classes
         if not isinstance(value, str) or not value:
@@ -163,6 +166,9 @@ class MultiLabel(Problem):
     @classmethod
     def read(cls, value: Any, row: Row, reading: RowReading, pool: dict[str, str]) -> tuple[str, ...]:
         """A list of names, or one string of names with commas between; an empty one means that none applies."""
+        from hub_core.data.problems import shortened
+        from hub_core.data.rows import BadRowError, known_labels
+
         if isinstance(value, str):
             value = [name.strip() for name in value.split(LABEL_SEPARATOR)] if value.strip() else []
         if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
@@ -240,6 +246,8 @@ class Regression(Problem):
     @classmethod
     def read(cls, value: Any, row: Row, reading: RowReading, pool: dict[str, str]) -> float:  # noqa: ARG003
         """A finite number."""
+        from hub_core.data.rows import number_of
+
         return number_of(value, "the label")
 
     def target(self, label: Label) -> float:

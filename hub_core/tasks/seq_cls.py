@@ -7,18 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hub_core.data.rows import (
-    LABEL,
-    PAIR,
-    TEXT,
-    RowReading,
-    column_of,
-    label_value,
-    other_columns,
-    row_key,
-    text_of,
-)
-from hub_core.data.tables import Row
 from hub_core.errors import DataError, SettingsError
 from hub_core.examples import Array, Batch, Example, Features, Prediction
 from hub_core.tasks.arrays import input_arrays
@@ -30,6 +18,9 @@ from hub_core.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     import torch
+
+    from hub_core.data.rows import RowReading
+    from hub_core.data.tables import Row
 
 
 class SeqCls(Task):
@@ -83,6 +74,9 @@ class SeqCls(Task):
     @classmethod
     def read(cls, row: Row, reading: RowReading, pool: dict[str, str]) -> Example:
         """A text or a pair with its label (labels, number)."""
+        # Here, since answering reads no tables and starts sooner without.
+        from hub_core.data.rows import LABEL, PAIR, TEXT, column_of, label_value, other_columns, row_key, text_of
+
         text = text_of(row, column_of(row, TEXT))
         pair = cls.read_pair(row)
         problem = reading.options.get("problem", cls.option_defaults["problem"])
@@ -94,6 +88,8 @@ class SeqCls(Task):
     @classmethod
     def read_pair(cls, row: Row) -> str | None:
         """The second text of a row, None where it has none. Raises BadRowError for an empty one."""
+        from hub_core.data.rows import PAIR, column_of, text_of
+
         column = column_of(row, PAIR, required=False)
         return None if column is None or row.columns[column] is None else text_of(row, column)
 

@@ -8,21 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hub_core.data.rows import (
-    LABEL,
-    TEXT,
-    UNITS,
-    BadRowError,
-    RowReading,
-    column_of,
-    known_labels,
-    label_value,
-    other_columns,
-    row_key,
-    strings_of,
-    unequal,
-)
-from hub_core.data.tables import Row
 from hub_core.errors import DataError, LabelError, SettingsError, unknown
 from hub_core.examples import (
     IGNORE,
@@ -46,6 +31,9 @@ from hub_core.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     import torch
+
+    from hub_core.data.rows import RowReading
+    from hub_core.data.tables import Row
 
 
 @dataclass(frozen=True)
@@ -102,6 +90,21 @@ class TokenCls(Task):
     @classmethod
     def read(cls, row: Row, reading: RowReading, pool: dict[str, str]) -> Example:
         """Units (column ``tokens``, or the text's) with one label each."""
+        # Here, since answering reads no tables and starts sooner without.
+        from hub_core.data.rows import (
+            LABEL,
+            TEXT,
+            UNITS,
+            BadRowError,
+            column_of,
+            known_labels,
+            label_value,
+            other_columns,
+            row_key,
+            strings_of,
+            unequal,
+        )
+
         column = UNITS if UNITS in row.columns else column_of(row, TEXT)
         value, labels = row.columns[column], label_value(row, reading)
         if isinstance(value, str) and not isinstance(labels, list | tuple):
