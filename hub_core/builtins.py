@@ -53,6 +53,20 @@ _ENTRIES: Mapping[str, Mapping[str, str]] = {
         "squad": "hub_core.data.json_tables:read_squad",
         "parquet": "hub_core.data.parquet:read_parquet",
     },
+    "optimizer": {
+        "adamw": "torch.optim:AdamW",
+        "adam": "torch.optim:Adam",
+        "adamax": "torch.optim:Adamax",
+        "sgd": "torch.optim:SGD",
+        "adadelta": "torch.optim:Adadelta",
+    },
+    "tracker": {
+        "tensorboard": "hub_core.train.trackers:TensorBoard",
+        "trackio": "hub_core.train.trackers:Trackio",
+        "swanlab": "hub_core.train.trackers:SwanLab",
+        "wandb": "hub_core.train.trackers:WandB",
+        "mlflow": "hub_core.train.trackers:MLflow",
+    },
 }
 
 

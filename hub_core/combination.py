@@ -15,8 +15,8 @@ from hub_core.torch_module import TorchModule
 def combine(parts: Mapping[str, TorchModule]) -> TorchModule:
     """One module with the heads of several, each under the name it is given here.
 
-    Their encoders must be the same, number by number: train the first as you like, and the others from it with a new
-    head and the encoder left as it is (``requires_grad_(False)``). ``predict`` then answers ``{name: answer}``, and
+    Their encoders must be the same, number by number: train the first as you like, and the others from it with
+    ``freeze='encoder'`` and a new head. ``predict`` then answers ``{name: answer}``, and
     ``hub_core.Module(directory=..., head=name)`` loads one head alone.
 
     Raises SettingsError for fewer than two modules, other networks or vocabularies, encoders that differ (naming the
@@ -71,6 +71,6 @@ def _tensors(parts: Mapping[str, TorchModule]) -> dict[str, torch.Tensor]:
             elif not torch.equal(found[key].cpu(), tensor.cpu()):
                 raise SettingsError(
                     f"the encoder of {name} differs from that of {next(iter(parts))} (in {key}); train it from that "
-                    "module with a new head and the encoder left as it is"
+                    "module with freeze='encoder' and a new head"
                 )
     return found

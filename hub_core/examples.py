@@ -79,8 +79,9 @@ class Batch:
 
     Most batches have the one view ``main``; where teacher and student tokenise differently there is a second. Where the
     texts of a row are read side by side they follow each other: ``(batch * texts, length)``. `targets` has shape
-    ``(batch,)`` or ``(batch, length)``, `weights` ``(batch,)``. Arrays are numpy's from `collate` to the engine;
-    `to_torch` (hub_core.train.batches) turns them into tensors on a device.
+    ``(batch,)`` or ``(batch, length)``, `weights` ``(batch,)`` or, where tokens of a row count unlike,
+    ``(batch, length)``. Arrays are numpy's from `collate` to the engine; `to_torch` (hub_core.train.batches) turns them
+    into tensors on a device.
     """
 
     views: Mapping[str, Mapping[str, Any]]

@@ -16,7 +16,7 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 #: What `hub_entries` is asked for.
-KINDS = ("family", "tokenizer", "segmenter", "task", "dataset", "table", "report")
+KINDS = ("family", "tokenizer", "segmenter", "task", "dataset", "table", "report", "optimizer", "tracker")
 
 
 @hookspec

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 import pytest
@@ -114,11 +114,10 @@ class TestOptions:
             option, hint = options[item.name], get_type_hints(TrainSettings)[item.name]
             assert option.opts == ["--" + item.name.replace("_", "-")]
             assert item.metadata["help"][1:] in (option.help or "")
-            assert item.default is None or f"[default: {item.default}]" in (option.help or "")
-            literals = [choice for choice in get_args(hint) if isinstance(choice, str)]
-            if literals:
+            assert item.default in (None, ()) or f"[default: {item.default}]" in (option.help or "")
+            if get_origin(hint) is Literal:
                 assert isinstance(option.type, click.Choice)
-                assert list(option.type.choices) == literals
+                assert list(option.type.choices) == list(get_args(hint))
             else:
                 assert option.type in (click.INT, click.FLOAT, click.STRING, click.BOOL)
 
@@ -134,6 +133,13 @@ class TestOptions:
         given = TrainSettings(
             seed=1,
             max_seq_len=32,
+            optimizer="adamax",
+            learning_rate=1e-3,
+            weight_decay=0.1,
+            layer_decay=0.5,
+            freeze="embeddings",
+            freeze_blocks=2,
+            class_weights="balanced",
             schedule="cosine",
             warmup_steps=2,
             warmup_ratio=0.5,
@@ -145,16 +151,24 @@ class TestOptions:
             ema=0.9,
             evaluate_every=2,
             metric="macro_f1",
+            patience=3,
+            min_delta=0.01,
+            log_to=("wandb", "mlflow"),
             save_dtype="bfloat16",
             keep_epochs=1,
             state_steps=5,
             resume="never",
         )
-        shared = TrainSettings(sharding="full")  # excludes some of the others
+        weights = {"0": 1.0, "a=b": 2.5}
+        # Two, since some exclude others; the command has a learning rate of its own.
+        shared = TrainSettings(sharding="full", eval_interval=5, class_weights=weights, learning_rate=0.05)
         for item in fields(TrainSettings):
             assert any(getattr(chosen, item.name) != item.default for chosen in (given, shared))
         for chosen in (given, shared):
             values = {name: value for name, value in chosen.to_json().items() if value is not None}
+            values["log_to"] = ",".join(chosen.log_to)
+            if isinstance(chosen.class_weights, dict):
+                values["class_weights"] = "0=1, a=b=2.5"
             flags = [f"--{'' if value else 'no-'}{name}" for name, value in values.items() if isinstance(value, bool)]
             options = [f"--{name}={value}" for name, value in values.items() if not isinstance(value, bool)]
             assert hub(*student, *flags, *options).code == 130

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import CHARACTERS, LABELS
+from tiny import CHARACTERS, LABELS, tiny_module
+from training_program import labelled_rows
 
 import hub_core as hub
 from hub_core import plugins
@@ -25,6 +26,7 @@ from hub_core.scratch import new_module
 from hub_core.tasks.token_cls import TokenCls
 from hub_core.text.files import tokenizer_from_files
 from hub_core.text.words import CharTokenizer
+from hub_core.train.trackers import TrackedRun
 
 
 class Toy(BiLstmFamily):
@@ -80,6 +82,34 @@ def read_piped(
         yield Row({"label": label, "text_a": text}, str(path), number)
 
 
+class Signs(torch.optim.Optimizer):
+    """Goes by the gradient's sign."""
+
+    def __init__(self, params: Any, lr: float = 0.125) -> None:
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter -= group["lr"] * parameter.grad.sign()
+
+
+class Notebook:
+    """Keeps what it is told in a file."""
+
+    package = ""
+
+    def __init__(self, run: TrackedRun) -> None:
+        self._file = (run.folder / "notebook.txt").open("a")
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        self._file.write("".join(f"{step} {name}\n" for name in values))
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class Plugin:
     """One entry of each kind."""
 
@@ -93,6 +123,8 @@ class Plugin:
             "dataset": {"Weather": Weather},
             "table": {"piped": read_piped},
             "report": {"spans": SpansReport},
+            "optimizer": {"signs": Signs},
+            "tracker": {"notebook": Notebook},
         }[kind]
 
 
@@ -155,3 +187,17 @@ def test_a_format_is_read_by_its_suffix(tmp_path: Path) -> None:
     (tmp_path / "train.piped").write_text("good|晴\nbad|雨\n", encoding="utf-8")
     rows = hub.datasets.folder_dataset(tmp_path, task="seq-cls")
     assert [(row.text, row.label) for row in rows] == [("晴", "good"), ("雨", "bad")]
+
+
+def test_an_optimizer_and_a_tracker_by_name(tmp_path: Path) -> None:
+    module = tiny_module(tmp_path, hidden_dropout_prob=0.0)
+    before = [p.detach().clone() for p in module.parameters()]
+    settings = hub.TrainSettings(optimizer="signs", log_to=("notebook",))
+    trainer = hub.Trainer(module, checkpoint_dir=tmp_path / "ckpt", use_vdl=False, settings=settings)
+    trainer.train(labelled_rows(4), batch_size=4, log_interval=1)
+    moved = torch.cat([(p - old).abs().flatten() for p, old in zip(module.parameters(), before, strict=True)])
+    assert moved.max().item() == pytest.approx(0.125)  # its own learning rate, since none was given
+    told = (tmp_path / "ckpt" / "notebook.txt").read_text().splitlines()
+    assert told == ["1 TRAIN/loss", "1 TRAIN/grad_norm", "1 TRAIN/lr"]
+    with pytest.raises(hub.errors.NotFoundError, match="unknown optimizer 'sign'; did you mean 'signs'"):
+        hub.Trainer(module, settings=settings.replace(optimizer="sign"))

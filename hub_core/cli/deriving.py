@@ -35,8 +35,8 @@ def _named(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ..
 def combine(heads: dict[str, str], output: Path, as_json: bool) -> None:
     """Put the heads of several modules on the encoder that they share.
 
-    The module that comes out reads a text once and answers with all heads. The encoders must be equal: train the first
-    as usual, and the others from it with a new head and the encoder left as it is.
+    The module that comes out reads a text once and answers with all heads. Train the first as usual, the others from it
+    with `--new-head --freeze encoder`.
     """
     from hub_core.combination import combine as combined
 

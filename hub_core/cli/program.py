@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "Making modules": {
             "train": "hub_core.cli.training:train",
+            "tune": "hub_core.cli.tuning:tune",
             "convert": "hub_core.cli.converting:convert",
             "export": "hub_core.cli.exporting:export",
             "combine": "hub_core.cli.deriving:combine",

@@ -1,68 +1,39 @@
-"""The command that trains. Its options beyond the data are made from `TrainSettings`."""
+"""The command that trains: once, with several seeds, or on folds. What it trains with is `TrainSettings`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
-from types import NoneType
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hub_core.cli.command import command
-from hub_core.cli.completing import ModuleName
-from hub_core.cli.loading import load_base, trained_labels
-from hub_core.cli.options import PATH, columns_option, data_option, json_flag, rename_labels, task_options
-from hub_core.cli.output import note, print_record
-from hub_core.cli.splits import read_split
+from hub_core.cli.job import Job, continuing, job_options
+from hub_core.cli.options import PATH, json_flag
+from hub_core.cli.output import note, print_json, print_record, print_table
+from hub_core.cli.settings_options import settings_options
 from hub_core.train.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from hub_core.data.dataset import Dataset
-    from hub_core.torch_module import TorchModule
-    from hub_core.train.trainer import Trainer, TrainResult
-
-_AT_LEAST_ONE = click.IntRange(min=1)
+    from hub_core.train.repeats import Repeats
 
 
-def _settings_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command one option per training setting; what is not given comes as None."""
-    hints = get_type_hints(TrainSettings)
-    for item in reversed(fields(TrainSettings)):
-        said = item.metadata["help"]
-        text = f"{said[0].upper()}{said[1:]}." + ("" if item.default is None else f"  [default: {item.default}]")
-        flag = "--" + item.name.replace("_", "-")
-        if hints[item.name] is bool:
-            flag += "/--no-" + flag.removeprefix("--")
-        function = click.option(flag, item.name, type=_option_type(hints[item.name]), default=None, help=text)(function)
-    return function
-
-
-def _option_type(hint: Any) -> Any:
-    """What click makes a value of, for an annotation: a plain type, one that may be None, or a Literal of strings."""
-    choices = get_args(hint)
-    if choices and isinstance(choices[0], str):
-        return click.Choice(choices)
-    (plain,) = [kind for kind in choices or (hint,) if kind is not NoneType]
-    return plain
+def _seeds(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    try:
+        return None if value is None else tuple(int(number) for number in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not of the form 1,2,3", ctx, parameter) from None
 
 
 @command(
     "train",
     examples=[
         "hub train --module ernie_tiny --task token-cls --data msra_ner --epochs 3 --learning-rate 5e-5",
+        "hub train --module ernie --task seq-cls --data tnews --recipe tnews --patience 2 --seeds 1,2,3",
         "hub train --manifest student.json --task seq-cls --data reviews --rename-labels 0=negative,1=positive",
     ],
 )
-@data_option
-@columns_option
-@click.option("--task", required=True, help="seq-cls, token-cls, text-matching, embedding, masked-lm, ...")
-@task_options
-@click.option(
-    "--module", "-m", type=ModuleName(), help="The module to fine-tune: a name, hf:org/repo, or a folder with a '/'."
-)
-@click.option("--manifest", type=PATH, help="Instead: the manifest of a new module, with random weights.")
+@job_options
 @click.option(
     "--checkpoint-dir",
     "--output",
@@ -70,147 +41,92 @@ def _option_type(hint: Any) -> Any:
     default="ckpt",
     help="Gets best_model/, epoch_N/ and state/; an interrupted run continues from there.",
 )
-@click.option("--train-split", default="train", help="The split to train on.")
-@click.option("--dev-split", default="dev", help="The split that picks the best model; '' for none.")
-@rename_labels
-@click.option("--new-head", is_flag=True, help="--module: a fresh head where it has one with other labels.")
-@click.option("--epochs", type=_AT_LEAST_ONE, default=3, help="Epochs in all; an interrupted run does the rest.")
-@click.option("--batch-size", type=_AT_LEAST_ONE, default=32, help="Rows per process.")
-@click.option("--learning-rate", type=float, default=5e-5, help="Peak learning rate of AdamW.")
-@click.option("--weight-decay", type=float, default=0.01, help="Weight decay of AdamW; biases and norms have none.")
-@click.option("--min-count", type=_AT_LEAST_ONE, default=2, help="--manifest: how often a unit must stand in the data.")
-@click.option("--max-vocabulary", type=_AT_LEAST_ONE, help="--manifest: at most so many units.")
-@click.option("--word-list", type=PATH, help="--manifest: a vocabulary, one word per line.")
-@click.option("--log-interval", type=_AT_LEAST_ONE, default=50, help="Steps between log lines.")
-@click.option("--save-interval", type=_AT_LEAST_ONE, default=10, help="Epochs between epoch_N/ folders.")
-@click.option("--num-workers", type=click.IntRange(min=0), default=0, help="Processes that collate batches.")
-@click.option("--use-gpu", is_flag=True, help="Train on the GPU.")
-@click.option("--tensorboard/--no-tensorboard", default=True, help="Write TensorBoard's files to visualization/.")
-@click.option("--config", type=PATH, help="A JSON file of training settings (those below); options win over it.")
+@click.option("--save-interval", type=click.IntRange(min=1), default=10, help="Epochs between epoch_N/ folders.")
+@click.option("--seeds", metavar="N,N,...", callback=_seeds, help="Train once with each, in CHECKPOINT_DIR/seed-N.")
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    help="Train so many times on the train split without a part of it, which is measured on, in fold-N.",
+)
 @json_flag
-@_settings_options
-def train(config: Path | None, as_json: bool, **options: Any) -> None:
+@settings_options
+def train(
+    job: Job,
+    checkpoint_dir: Path,
+    save_interval: int,
+    seeds: tuple[int, ...] | None,
+    folds: int | None,
+    as_json: bool,
+    settings: TrainSettings,
+    **call: Any,
+) -> None:
     """Fine-tune a module, or train a new one.
 
     The best of it is left in CHECKPOINT_DIR/best_model, which is a module: `hub run ./ckpt/best_model TEXT`. After
     Ctrl-C, SIGTERM or a crash the same command continues where the run stopped, and ends with the same weights.
     """
-    given = {item.name: options.pop(item.name) for item in fields(TrainSettings)}
-    job = _Job(**options)
-    if (job.module is None) == (job.manifest is None):
-        raise click.UsageError("give either --module (fine-tune it) or --manifest (train a new one)")
-    settings = TrainSettings() if config is None else TrainSettings.from_json(config)
-    chosen = settings.replace(**{name: value for name, value in given.items() if value is not None})
-    record = job.run(chosen)
-    if record is not None:
-        print_record(record, as_json=as_json)
+    call |= {**job.call, "save_interval": save_interval}
+    if seeds is not None and folds is not None:
+        raise click.UsageError("give either --seeds or --folds")
+    with continuing(checkpoint_dir):
+        if seeds is not None or folds is not None:
+            _train_often(job, settings, checkpoint_dir, seeds=seeds, folds=folds, as_json=as_json, **call)
+        else:
+            _train_once(job, settings, checkpoint_dir, as_json=as_json, **call)
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What the command's own options say, each under its name."""
+def _train_once(job: Job, settings: TrainSettings, folder: Path, *, as_json: bool, epochs: int, **call: Any) -> None:
+    """Train, and print where the result is and its scores (in one process of several)."""
+    rows = job.read()
+    trainer = job.trainer(rows, settings, folder)
+    result = trainer.train(rows.train, eval_dataset=rows.dev, epochs=epochs, **call)
+    if trainer.is_main_process:
+        best = trainer.checkpoints.best if result.best else trainer.checkpoints.folder / f"epoch_{epochs}"
+        stopped = {"stopped": result.stopped} if result.stopped else {}
+        print_record({"module": str(best), "steps": result.steps, **stopped, **(result.best or {})}, as_json=as_json)
 
-    data: str
-    columns: Any
-    task: str
-    module: str | None
-    manifest: Path | None
-    checkpoint_dir: Path
-    train_split: str
-    dev_split: str
-    rename_labels: Mapping[str, str]
-    task_options: Mapping[str, Any]
-    new_head: bool
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    weight_decay: float
-    min_count: int
-    max_vocabulary: int | None
-    word_list: Path | None
-    log_interval: int
-    save_interval: int
-    num_workers: int
-    use_gpu: bool
-    tensorboard: bool
 
-    def run(self, settings: TrainSettings) -> dict[str, Any] | None:
-        """Read the data, make the module, train it; where the result is, and its scores (in one process of several)."""
-        rows = self._read(self.train_split)
-        labels = self._labels(rows.label_list)
-        dev = self._read(self.dev_split, labels) if self.dev_split else None
+def _train_often(
+    job: Job,
+    settings: TrainSettings,
+    folder: Path,
+    *,
+    seeds: tuple[int, ...] | None,
+    folds: int | None,
+    as_json: bool,
+    **call: Any,
+) -> None:
+    """Train with every seed, or on every fold, and print a table of the runs."""
+    from hub_core.train.repeats import train_folds, train_seeds
 
-        import torch
+    rows = job.read()
+    main: list[bool] = []
 
-        from hub_core.train.optimizers import adamw
-        from hub_core.train.trainer import Trainer
+    def make(chosen: TrainSettings, place: Path) -> Any:
+        trainer = job.trainer(rows, chosen, place)
+        main.append(trainer.is_main_process)
+        return trainer
 
-        torch.manual_seed(settings.seed)  # of the weights of a new head, or of a new network
-        model = self._model(rows, labels)
-        trainer = Trainer(
-            model,
-            adamw(model, learning_rate=self.learning_rate, weight_decay=self.weight_decay),
-            use_gpu=self.use_gpu,
-            use_vdl=self.tensorboard,
-            checkpoint_dir=self.checkpoint_dir,
-            settings=settings,
-        )
-        result = self._train(trainer, rows, dev)
-        if not trainer.is_main_process:
-            return None
-        best = trainer.checkpoints.best if result.best else trainer.checkpoints.folder / f"epoch_{self.epochs}"
-        return {"module": str(best), "steps": result.steps, **(result.best or {})}
+    if folds is not None:
+        done = train_folds(make, rows.train, folds=folds, folder=folder, settings=settings, **call)
+    elif rows.dev is None:
+        raise click.UsageError("--seeds compares by the dev split; name one with --dev-split")
+    else:
+        done = train_seeds(make, rows.train, rows.dev, seeds=seeds or (), folder=folder, settings=settings, **call)
+    if all(main):
+        _print_repeats(done, as_json=as_json)
 
-    def _read(self, split: str, labels: Sequence[str] | None = None) -> Dataset:
-        return read_split(
-            self.data,
-            task=self.task,
-            split=split,
-            labels=labels,
-            renaming=self.rename_labels,
-            columns=self.columns,
-            options=self.task_options,
-        )
 
-    def _labels(self, found: Sequence[str]) -> Sequence[str]:
-        if self.module is None or self.new_head:
-            return found
-        return trained_labels(self.module, task=self.task, found=found)
-
-    def _model(self, rows: Dataset, labels: Sequence[str]) -> TorchModule:
-        if self.manifest is None:
-            return load_base(
-                self.module or "",
-                task=self.task,
-                labels=labels,
-                new_head=self.new_head,
-                task_options=self.task_options,
-            )
-        from hub_core.scratch import module_from_manifest
-
-        return module_from_manifest(
-            self.manifest,
-            rows,
-            task=self.task,
-            label_map=labels or None,
-            task_options=self.task_options,
-            min_count=self.min_count,
-            max_vocabulary=self.max_vocabulary,
-            word_list=self.word_list,
-        )
-
-    def _train(self, trainer: Trainer, rows: Dataset, dev: Dataset | None) -> TrainResult:
-        try:
-            return trainer.train(
-                rows,
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                num_workers=self.num_workers,
-                eval_dataset=dev,
-                log_interval=self.log_interval,
-                save_interval=self.save_interval,
-            )
-        except (KeyboardInterrupt, SystemExit):
-            if any(trainer.checkpoints.state.glob("step-*")):
-                note(f"stopped; the same command continues from {trainer.checkpoints.state}")
-            raise
+def _print_repeats(done: Repeats, *, as_json: bool) -> None:
+    if as_json:
+        runs = [
+            {"name": run.name, "module": str(run.module), "steps": run.result.steps, **run.metrics} for run in done.runs
+        ]
+        print_json({"module": str(done.best.module), "runs": runs, "mean": done.mean, "deviation": done.deviation})
+        return
+    names = list(done.best.metrics)
+    rows = [[run.name, run.result.steps, *(f"{run.metrics[name]:.4f}" for name in names)] for run in done.runs]
+    for title, values in (("mean", done.mean), ("deviation", done.deviation)):
+        rows.append([title, "", *(f"{values[name]:.4f}" for name in names)])
+    print_table(["run", "steps", *names], rows)
+    note(f"the best of them: {done.best.module}")

@@ -235,18 +235,20 @@ class TokenCls(Task):
         }
 
     def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """Cross-entropy per labelled token, times the row's weight, summed."""
+        """Cross-entropy per labelled token, times the weight of its row (or its own), summed."""
         from torch.nn.functional import cross_entropy
 
         losses = cross_entropy(
             logits.float().transpose(1, 2), batch.targets, reduction="none", ignore_index=IGNORE
         )  # (batch, length)
-        total: torch.Tensor = (losses * batch.weights[:, None]).sum()
+        weights = batch.weights if batch.weights.ndim == 2 else batch.weights[:, None]
+        total: torch.Tensor = (losses * weights).sum()
         return total
 
     def loss_weight(self, batch: Batch) -> float:
-        """The number of labelled tokens, each times its row's weight."""
-        return float(((batch.targets != IGNORE).sum(-1) * batch.weights).sum())
+        """The number of labelled tokens, each times the weight of its row (or its own)."""
+        weights = batch.weights if batch.weights.ndim == 2 else batch.weights[:, None]
+        return float(((batch.targets != IGNORE) * weights).sum(dtype=np.float64))
 
     def collate_targets(self, rows: Sequence[Features], length: int | None = None) -> Array:
         """Targets ``(batch, length)``, padded with `IGNORE`."""

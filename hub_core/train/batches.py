@@ -16,10 +16,11 @@ import torch
 
 from hub_core.data.encodings import keep_encodings
 from hub_core.errors import DataError, LabelError
-from hub_core.examples import Batch, Example, Features
+from hub_core.examples import Array, Batch, Example, Features
 from hub_core.tasks.task import Task
 from hub_core.text.tokenizer import Tokenizer
 from hub_core.torch_engine import to_device
+from hub_core.train.class_weights import weighted
 from hub_core.train.compiling import padded_length
 
 #: Rows of how many steps are sorted by length together: more gives less padding, fewer a more random order.
@@ -141,7 +142,8 @@ class Plan:
 class StepStream(torch.utils.data.Dataset[list[Batch]]):
     """The steps of one epoch as collated micro-batches, from a given step on; item i is step ``first + i``.
 
-    Rows are padded to the longest of their batch, or to the next of the ascending `lengths`.
+    Rows are padded to the longest of their batch, or to the next of the ascending `lengths`. `class_weights` is the
+    weight of every target, None where all count alike.
     """
 
     def __init__(
@@ -156,11 +158,12 @@ class StepStream(torch.utils.data.Dataset[list[Batch]]):
         padding: Mapping[str, int],
         lengths: Sequence[int] = (),
         collate: Callable[[Sequence[Features]], Batch] | None = None,
+        class_weights: Array | None = None,
     ) -> None:
         self._features = features
         # Attributes and no closure: worker processes that are not forked get the stream pickled.
         self._task, self._padding, self._own_collate = task, padding, collate
-        self._lengths = lengths
+        self._lengths, self._class_weights = lengths, class_weights
         self._plan = plan
         self._steps = plan.steps(epoch)[first:]
         self._process = process
@@ -177,9 +180,11 @@ class StepStream(torch.utils.data.Dataset[list[Batch]]):
 
     def _collate(self, rows: Sequence[Features]) -> Batch:
         if self._own_collate:
-            return self._own_collate(rows)
-        longest = max(row.length for row in rows)
-        return self._task.collate(rows, self._padding, padded_length(longest, self._lengths))
+            batch = self._own_collate(rows)
+        else:
+            longest = max(row.length for row in rows)
+            batch = self._task.collate(rows, self._padding, padded_length(longest, self._lengths))
+        return batch if self._class_weights is None else weighted(batch, self._class_weights)
 
     def load(self, *, workers: int) -> Iterator[list[Batch]]:
         """Iterate in order, collating in `workers` other processes (0: in this one)."""

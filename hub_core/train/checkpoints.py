@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,15 +47,26 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):
                 pass  # it can be written
-            # The states first: what is cut short here must not look like a run to continue.
-            best = [] if keep_best else [self.best]
-            for old in (*self.state.glob("step-*"), *best, self.visualization, *self._epochs()):
-                if _is_ours(old):
-                    shutil.rmtree(old)
+            self._remove([*([] if keep_best else [self.best]), self.visualization, *self._epochs()])
         except OSError as error:
             raise CheckpointError(
                 f"checkpoint_dir {self.folder} cannot be written: {error.strerror or error}"
             ) from error
+
+    def discard(self) -> None:
+        """Remove the weights that a run left and what it would continue from, and the folder where it is then empty."""
+        if self.folder.is_dir():
+            self.sweep()
+            self._remove([self.best, *self._epochs()])
+            for empty in (self.state, self.folder):
+                if empty.is_dir() and not any(empty.iterdir()):
+                    empty.rmdir()
+
+    def _remove(self, folders: Iterable[Path]) -> None:
+        """Remove folders of ours. The states go first: what is cut short here must not look like a run to continue."""
+        for old in (*self.state.glob("step-*"), *folders):
+            if _is_ours(old):
+                shutil.rmtree(old)
 
     def sweep(self) -> None:
         """Remove the halves that killed writers left."""

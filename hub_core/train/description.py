@@ -15,7 +15,10 @@ from hub_core.torch_module import TorchModule
 from hub_core.train.settings import TrainSettings
 
 #: Settings that may change between two parts of a run: none of them changes what a step does.
-_FREE = ("resume", "save_dtype", "keep_epochs", "evaluate_every", "metric", "state_steps")
+_FREE = (
+    *("resume", "save_dtype", "keep_epochs", "state_steps", "log_to"),
+    *("evaluate_every", "eval_interval", "metric", "patience", "min_delta"),
+)
 
 
 def fingerprint(dataset: Iterable[Example]) -> str:
@@ -45,9 +48,12 @@ def describe_settings(settings: TrainSettings) -> dict[str, Any]:
     return {key: value for key, value in settings.to_json().items() if key not in (*_FREE, "max_seq_len")}
 
 
-def describe_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The optimizer's class, and per group its hyper-parameters and how many tensors it holds."""
-    groups = [{**group, "params": len(group["params"])} for group in optimizer.param_groups]
+def describe_optimizer(optimizer: torch.optim.Optimizer, *, by_settings: bool = False) -> dict[str, Any]:
+    """The optimizer's class, and per group its hyper-parameters and how many tensors it holds.
+
+    Of one that was made `by_settings` these say the same, and only the numbers of tensors are left to tell.
+    """
+    groups = [{**({} if by_settings else group), "params": len(group["params"])} for group in optimizer.param_groups]
     return {"class": type(optimizer).__name__, "groups": plain(groups)}
 
 

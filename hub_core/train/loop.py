@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from hub_core.examples import Batch, Features
+from hub_core.examples import Array, Batch, Features
 from hub_core.train.average import WeightAverage
 from hub_core.train.batches import Plan, StepStream
+from hub_core.train.callbacks import Callbacks, Moment
 from hub_core.train.compiling import padded_lengths
 from hub_core.train.interrupts import Interrupts
+from hub_core.train.judging import Judge
+from hub_core.train.layers import frozen_parameters, without_gradients
 from hub_core.train.reporting import Reporter
 from hub_core.train.schedule import LearningRates
 from hub_core.train.shares import whole_state
 from hub_core.train.state import Progress, check_same_run, load_state, random_state, restore_random_state, save_state
 from hub_core.train.stepping import Stepper
+from hub_core.train.trackers import TrackedRun, Tracker
 from hub_core.train.watch import Watch
 
 if TYPE_CHECKING:
@@ -30,11 +34,15 @@ Collate = Callable[[Sequence[Features]], Batch]
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a run did: optimizer steps done in all, the best metrics, and one row per logged step or evaluation."""
+    """What a run did: optimizer steps done in all, the best metrics, and one row per logged step or evaluation.
+
+    `stopped` says why it ended before its last step, None where it did not.
+    """
 
     steps: int
     best: Metrics | None
     history: tuple[Mapping[str, float], ...]
+    stopped: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class Call:
     save_interval: int
     workers: int
     collate: Collate | None
+    class_weights: Array | None
     evaluate: Callable[[], Metrics] | None
     description: Mapping[str, Any]
 
@@ -70,9 +79,16 @@ class Loop:
         )
         self.stepper = Stepper(self.model, self.objective, self.optimizer, self.settings, self.processes, self.watch)
         self.average: WeightAverage | None = None
+        self.judge = Judge(trainer.is_better, trainer.compared_metric, self.settings)
+        self.callbacks = Callbacks(trainer.callbacks, self.processes)
+        self.stopped: str | None = None
 
     def go(self) -> TrainResult:
         """The whole run: continue or start, epochs, evaluation, saving."""
+        with without_gradients(frozen_parameters(self.model, self.settings)):
+            return self._go()
+
+    def _go(self) -> TrainResult:
         self.model.to(self.processes.device)
         self.objective.to(self.processes.device)
         torch.manual_seed(self.settings.seed + self.processes.index)
@@ -80,7 +96,7 @@ class Loop:
             self.average = WeightAverage(self.model, self.settings.ema)
         self._begin()
         self.reporter = Reporter(
-            self.checkpoints.visualization if self.trainer.use_tensorboard else None,
+            self._trackers,
             total_steps=self.total_steps,
             done_steps=self.progress.global_step,
             steps_per_epoch=self.call.plan.steps_per_epoch,
@@ -91,10 +107,14 @@ class Loop:
         with self.reporter, Interrupts() as interrupts:
             self.stepper.train()
             try:
-                while self.progress.epoch < self.call.epochs:
+                self._stop(self.judge.verdict(self.progress))
+                while self.progress.epoch < self.call.epochs and self.stopped is None:
                     self._epoch(interrupts)
-                    self._end_epoch()
-                    self._stop_if_asked(interrupts, saved=True)
+                    if self.progress.step == self.call.plan.steps_per_epoch:
+                        self._end_epoch()
+                        self._stop_if_asked(interrupts, saved=True)
+                if self.stopped is not None:
+                    self._end_early()
                 done = True
             finally:
                 self.stepper.disconnect(done=done)
@@ -102,7 +122,15 @@ class Loop:
                 self.rates.restore()
         if self.average is not None:
             self.average.apply()
-        return TrainResult(self.progress.global_step, self.progress.best, tuple(self.progress.history))
+        progress = self.progress
+        return TrainResult(progress.global_step, progress.best, tuple(progress.history), self.stopped)
+
+    def _trackers(self) -> list[Tracker]:
+        """The trackers of this run, told what it is."""
+        settings = self.settings.to_json()
+        options = {name: self.call.description[name] for name in ("module", "epochs", "batch_size")}
+        run = TrackedRun(self.checkpoints.folder, self.progress.run, self.progress.global_step, {**options, **settings})
+        return [kind(run) for kind in self.trainer.trackers]
 
     def _begin(self) -> None:
         """Read the saved state, if this run is to continue one; else begin anew, with a state of the first weights."""
@@ -143,12 +171,16 @@ class Loop:
             padding={"input_ids": self.model.tokenizer.pad_id},
             lengths=self.lengths,
             collate=self.call.collate,
+            class_weights=self.call.class_weights,
         )
         for batches in stream.load(workers=self.call.workers):
             self._step(batches)
+            self._after_step()
             self._stop_if_asked(interrupts)
             if self.settings.state_steps and progress.global_step % self.settings.state_steps == 0:
                 self._save_state()
+            if self.stopped is not None:
+                return
 
     def _step(self, batches: Sequence[Batch]) -> None:
         progress = self.progress
@@ -161,6 +193,15 @@ class Loop:
         if progress.global_step % self.call.log_interval == 0 or progress.global_step == self.total_steps:
             self._log(norm)
         self.reporter.advance()
+
+    def _after_step(self) -> None:
+        """Evaluate where that is due within an epoch, and ask the callbacks."""
+        step, interval = self.progress.global_step, self.settings.eval_interval
+        due = interval and step % interval == 0 and step < self.total_steps
+        evaluated = due and self._evaluate()
+        self._ask("on_step")
+        if evaluated:
+            self._ask("on_evaluation")
 
     def _stop_if_asked(self, interrupts: Interrupts, *, saved: bool = False) -> None:
         """Save and stop in all processes where one of them was told to; they ask each other at the same steps."""
@@ -183,30 +224,83 @@ class Loop:
         self.reporter.step(row)
 
     def _end_epoch(self) -> None:
-        """Evaluate and save what is due, and note the epoch as done."""
-        self._check_finite()
-        epoch = self.progress.epoch + 1
-        last = epoch == self.call.epochs
-        self.stepper.gather()
-        with self.average.applied() if self.average else nullcontext():
-            metrics: Metrics = {}
-            if self.call.evaluate is not None and (last or epoch % self.settings.evaluate_every == 0):
-                metrics = self._evaluate(self.call.evaluate(), epoch)
-            if self.processes.is_main and (last or epoch % self.call.save_interval == 0):
-                self.checkpoints.save_epoch(self.model, epoch, metrics, keep=self.settings.keep_epochs)
-        self.progress.epoch, self.progress.step = epoch, 0
-        self._save_state()
-
-    def _evaluate(self, metrics: Metrics, epoch: int) -> Metrics:
-        """Report scores, and save the module where it is better than the best so far."""
+        """Evaluate and save what is due, note the epoch as done, and ask the callbacks."""
         progress = self.progress
-        progress.history.append({"step": float(progress.global_step), "epoch": float(epoch), **metrics})
-        self.reporter.evaluated(metrics, epoch=epoch, step=progress.global_step)
-        if progress.best is None or self.trainer.is_better(progress.best, metrics):
-            progress.best = metrics
+        epoch = progress.epoch + 1
+        last = epoch == self.call.epochs
+        by_epoch = not self.settings.eval_interval and epoch % self.settings.evaluate_every == 0
+        evaluated = (last or by_epoch) and self._evaluate()
+        if last or epoch % self.call.save_interval == 0:
+            self._save_epoch(epoch)
+        moment = self._moment()
+        progress.epoch, progress.step = epoch, 0
+        self._save_state()
+        if evaluated:
+            self._ask("on_evaluation", moment)
+        self._ask("on_epoch", moment)
+
+    def _end_early(self) -> None:
+        """Leave what the last step of all would have left: an evaluation, ``epoch_N``, and a state."""
+        progress = self.progress
+        evaluated = self._evaluate()
+        self._save_epoch(progress.epoch + (progress.step > 0))
+        self._save_state()
+        if evaluated:
+            self._ask("on_evaluation")
+
+    def _save_epoch(self, epoch: int) -> None:
+        """Write ``epoch_N``."""
+        self._check_finite()
+        self.stepper.gather()
+        progress = self.progress
+        metrics = (progress.latest or {}) if progress.evaluated == progress.global_step else {}
+        with self.average.applied() if self.average else nullcontext():
             if self.processes.is_main:
+                self.checkpoints.save_epoch(self.model, epoch, metrics, keep=self.settings.keep_epochs)
+
+    def _evaluate(self) -> bool:
+        """Measure the module as it is now, once, and save it where it is the best so far; whether that was done."""
+        progress = self.progress
+        if self.call.evaluate is None or progress.evaluated == progress.global_step:
+            return False
+        self._check_finite()
+        self.stepper.gather()
+        epoch = progress.epoch + 1
+        with self.average.applied() if self.average else nullcontext():
+            metrics = self.call.evaluate()
+            progress.history.append({"step": float(progress.global_step), "epoch": float(epoch), **metrics})
+            self.reporter.evaluated(metrics, epoch=epoch, step=progress.global_step)
+            if self.judge.take(progress, metrics) and self.processes.is_main:
                 self.checkpoints.save_best(self.model, metrics)
-        return metrics
+        self._stop(self.judge.verdict(progress))
+        return True
+
+    def _moment(self) -> Moment:
+        progress = self.progress
+        return Moment(
+            step=progress.global_step,
+            total_steps=self.total_steps,
+            epoch=progress.epoch + 1,
+            epochs=self.call.epochs,
+            evaluations=progress.evaluations,
+            metrics=progress.latest,
+            best=progress.best,
+            is_main=self.processes.is_main,
+        )
+
+    def _ask(self, event: str, moment: Moment | None = None) -> None:
+        """Ask the callbacks. Where one fails, what was trained is saved before its error is raised."""
+        self._stop(self.callbacks.ask(event, moment or self._moment()))
+        if self.callbacks.failed:
+            self._save_state()
+            self.callbacks.raise_failure()
+
+    def _stop(self, reason: str | None) -> None:
+        """Note why to stop, the first reason there is; at the last step of all there is nothing left to stop."""
+        if reason is None or self.stopped is not None or self.progress.global_step == self.total_steps:
+            return
+        self.stopped = reason
+        self.reporter.stopped(reason, step=self.progress.global_step)
 
     def _check_finite(self) -> None:
         """Nothing is saved that is not finite."""

@@ -1,22 +1,24 @@
-"""What a run shows while it goes on: a progress bar, log lines, and TensorBoard's files."""
+"""What a run shows while it goes on: a progress bar, log lines, and numbers for trackers."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any
 
 from tqdm import tqdm
+
+from hub_core.train.trackers import Tracker
 
 logger = logging.getLogger("hub_core")
 
 
 class Reporter:
-    """A progress bar on the terminal, a log line per logged step, and scalars for TensorBoard (`folder` None: none).
+    """A progress bar on the terminal, a log line per logged step, and scalars for trackers (which `start` makes).
 
     Lines look as PaddleHub's do: ``Epoch=1/3, Step=10/1407 loss=0.6931 lr=0.000050 step/sec=4.02 | ETA 00:05:00``,
     with the ETA being the time that remains.
@@ -24,7 +26,7 @@ class Reporter:
 
     def __init__(
         self,
-        folder: Path | None,
+        start: Callable[[], Sequence[Tracker]],
         *,
         total_steps: int,
         done_steps: int,
@@ -32,12 +34,12 @@ class Reporter:
         epochs: int,
         visible: bool,
     ) -> None:
-        self._folder = folder if visible else None
+        self._start = start
         self._total, self._first, self._done = total_steps, done_steps, done_steps
         self._steps_per_epoch, self._epochs = steps_per_epoch, epochs
         self._visible = visible
         self._started = time.monotonic()
-        self._writer: Any = None
+        self._trackers: list[Tracker] = []
 
     def __enter__(self) -> Reporter:
         # Without a terminal a bar would only fill a log file; the log lines say the same.
@@ -50,10 +52,8 @@ class Reporter:
         self._level = logger.level
         if logger.level == logging.NOTSET:
             logger.setLevel(logging.INFO)
-        if self._folder is not None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(self._folder), purge_step=self._first)
+        if self._visible:
+            self._trackers = list(self._start())
         if self._first:
             self._line(f"continuing at step {self._first} of {self._total}")
         return self
@@ -64,8 +64,8 @@ class Reporter:
         self._bar.close()
         logger.removeHandler(self._handler)
         logger.setLevel(self._level)
-        if self._writer is not None:
-            self._writer.close()
+        for tracker in [*self._trackers]:
+            self._tell(tracker, tracker.close)
 
     def advance(self) -> None:
         """One optimizer step is done."""
@@ -90,11 +90,23 @@ class Reporter:
         self._line(f"[evaluation] Epoch={epoch}/{self._epochs} {shown}")
         self._scalars("EVAL", metrics, step)
 
+    def stopped(self, reason: str, *, step: int) -> None:
+        """Show why a run ends before its last step."""
+        self._line(f"stopped at step {step} of {self._total}: {reason}")
+
     def _scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
-        if self._writer is not None:
-            for name, value in values.items():
-                if name not in ("step", "epoch"):
-                    self._writer.add_scalar(f"{group}/{name}", value, step)
+        scalars = {f"{group}/{name}": value for name, value in values.items() if name not in ("step", "epoch")}
+        for tracker in [*self._trackers]:
+            self._tell(tracker, partial(tracker.log, scalars, step))
+
+    def _tell(self, tracker: Tracker, what: Callable[[], None]) -> None:
+        """Let a tracker do something. One that fails is told of, and left out from here on: training is worth more."""
+        try:
+            what()
+        except Exception as error:  # noqa: BLE001  (a service far away, through a library of its own)
+            self._trackers.remove(tracker)
+            name = type(tracker).__name__
+            warnings.warn(f"{name} failed and is left out from here on: {type(error).__name__}: {error}", stacklevel=2)
 
     def _line(self, text: str) -> None:
         if self._visible:

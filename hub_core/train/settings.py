@@ -6,10 +6,12 @@ The options of ``hub train`` are made from these fields: the help text of a fiel
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hub_core.errors import SettingsError, unknown
 
@@ -28,6 +30,23 @@ class TrainSettings:
 
     seed: int = _setting(42, "seed of dropout and of the order of rows; for `hub train` also of new weights")
     max_seq_len: int | None = _setting(None, "tokens per row, special ones included (default: the data set's, or 128)")
+    optimizer: str = _setting("adamw", "optimizer: adamw, adam, adamax, sgd, adadelta, or one that a plugin brings")
+    learning_rate: float | None = _setting(
+        None, "peak learning rate (default: 5e-5 for Adam and its kin, torch's own for others: sgd 0.001, adadelta 1)"
+    )
+    weight_decay: float | None = _setting(
+        None, "weight decay, of which biases and norms have none (default: the optimizer's own: adamw 0.01, others 0)"
+    )
+    layer_decay: float = _setting(
+        1.0, "every block's learning rate as a share of the one's above it; embeddings have the lowest, the head all"
+    )
+    freeze: Literal["none", "embeddings", "encoder"] = _setting(
+        "none", "what is not trained: the embeddings, or these and all blocks; a pooler belongs to the head"
+    )
+    freeze_blocks: int = _setting(0, "how many of the lowest blocks are not trained, and the embeddings below them")
+    class_weights: Mapping[str, float] | Literal["balanced"] | None = _setting(
+        None, "how much rows (or tokens) of a label count, others count 1; balanced: every label as much as any other"
+    )
     schedule: Literal["constant", "linear", "cosine"] = _setting("constant", "learning rate after the warm-up")
     warmup_steps: int = _setting(0, "steps of linear warm-up")
     warmup_ratio: float = _setting(0.0, "the same as a share of all steps; used where warmup_steps is 0")
@@ -46,13 +65,21 @@ class TrainSettings:
     )
     ema: float = _setting(0.0, "decay of a moving average of the weights, evaluated and saved in their place; 0: none")
     evaluate_every: int = _setting(1, "epochs between evaluations (the last epoch is always evaluated)")
+    eval_interval: int = _setting(0, "optimizer steps between evaluations, in place of epochs; 0: by epoch")
     metric: str | None = _setting(None, "metric that picks the best model (default: the task's own); larger is better")
+    patience: int = _setting(0, "stop after so many evaluations in a row without a better one; 0: never")
+    min_delta: float = _setting(0.0, "by how much the metric must be larger for patience to count it as better")
     save_dtype: Literal["float32", "float16", "bfloat16"] = _setting("float32", "how checkpoints store the weights")
     keep_epochs: int = _setting(3, "how many epoch_N folders to keep; 0: all")
     state_steps: int = _setting(0, "optimizer steps between resumable states; 0: at the end of every epoch")
     resume: Literal["auto", "never"] = _setting("auto", "continue an interrupted run in checkpoint_dir, or start anew")
+    log_to: tuple[str, ...] = _setting((), "trackers to log to: tensorboard, trackio, swanlab, wandb, mlflow")
 
     def __post_init__(self) -> None:
+        if isinstance(self.log_to, list):  # as JSON has it
+            object.__setattr__(self, "log_to", tuple(self.log_to))
+        if isinstance(self.class_weights, Mapping):
+            object.__setattr__(self, "class_weights", dict(self.class_weights))
         problems = [*_type_problems(self), *_range_problems(self)]
         if problems:
             raise SettingsError("unusable training settings:\n" + "\n".join(f"  {problem}" for problem in problems))
@@ -67,13 +94,18 @@ class TrainSettings:
     @classmethod
     def from_json(cls, path: Path) -> TrainSettings:
         """Read settings from a JSON object. Raises SettingsError for what it does not know or cannot use."""
+        return cls().replace(**cls.read(path))
+
+    @staticmethod
+    def read(path: Path) -> dict[str, Any]:
+        """The JSON object in a file, as `replace` takes it. Raises SettingsError where there is none."""
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise SettingsError(f"{path} cannot be read as JSON: {error}") from error
         if not isinstance(record, Mapping):
             raise SettingsError(f"{path} must hold a JSON object")
-        return cls().replace(**record)
+        return dict(record)
 
     def to_json(self) -> dict[str, Any]:
         """All settings as plain data."""
@@ -84,39 +116,93 @@ def _type_problems(settings: TrainSettings) -> list[str]:
     """Values of another type than their field's; an int is a good float, a bool is neither."""
     problems = []
     for name, hint in get_type_hints(TrainSettings).items():
-        value, choices = getattr(settings, name), get_args(hint)
-        if choices and isinstance(choices[0], str):
-            if value not in choices:
-                problems.append(unknown("value", value, choices, where=f"of {name}"))
-            continue
-        kinds = choices or (hint,)
-        accepted = (*kinds, int) if float in kinds else kinds
-        if (isinstance(value, bool) and bool not in kinds) or not isinstance(value, accepted):
-            problems.append(f"{name} must be {' or '.join(kind.__name__ for kind in kinds)}, not {value!r}")
+        value = getattr(settings, name)
+        if get_origin(hint) is Literal and value not in get_args(hint):
+            problems.append(unknown("value", value, get_args(hint), where=f"of {name}"))
+        elif not _fits(value, hint):
+            problems.append(f"{name} must be {_worded(hint)}, not {value!r}")
     return problems
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of an annotated type."""
+    choices = get_args(hint)
+    match get_origin(hint):
+        case None:
+            kinds = (int, float) if hint is float else hint
+            return isinstance(value, kinds) and (hint is bool or not isinstance(value, bool))
+        case origin if origin is Literal:
+            return value in choices if isinstance(value, str) else False
+        case origin if origin is tuple:
+            return isinstance(value, tuple) and all(_fits(item, choices[0]) for item in value)
+        case origin if origin is Mapping:
+            key, kept = choices
+            return isinstance(value, Mapping) and all(_fits(k, key) and _fits(v, kept) for k, v in value.items())
+    return any(_fits(value, choice) for choice in choices)
+
+
+def _worded(hint: Any) -> str:
+    """What an annotation asks for, in words."""
+    choices = get_args(hint)
+    match get_origin(hint):
+        case None:
+            return "None" if hint is NoneType else str(hint.__name__)
+        case origin if origin is Literal:
+            return " or ".join(map(repr, choices))
+        case origin if origin is tuple:
+            return f"a list of {_worded(choices[0])}"
+        case origin if origin is Mapping:
+            return f"{_worded(choices[1])} by {_worded(choices[0])}"
+    return " or ".join(map(_worded, choices))
+
+
+_BOUNDS: Mapping[str, tuple[float, float]] = {
+    "max_seq_len": (1, 1e9),
+    "layer_decay": (0.001, 1),
+    "freeze_blocks": (0, 1e6),
+    "warmup_steps": (0, 1e12),
+    "warmup_ratio": (0, 1),
+    "accumulation": (1, 1e6),
+    "max_grad_norm": (0, 1e12),
+    "ema": (0, 0.999999),
+    "evaluate_every": (1, 1e9),
+    "eval_interval": (0, 1e12),
+    "patience": (0, 1e9),
+    "min_delta": (0, 1e9),
+    "keep_epochs": (0, 1e9),
+    "state_steps": (0, 1e12),
+    "seed": (0, 2**63 - 1),
+}
 
 
 def _range_problems(settings: TrainSettings) -> list[str]:
     """Values outside what makes sense, and those that exclude each other."""
-    bounds: dict[str, tuple[float, float]] = {
-        "max_seq_len": (1, 1e9),
-        "warmup_steps": (0, 1e12),
-        "warmup_ratio": (0, 1),
-        "accumulation": (1, 1e6),
-        "max_grad_norm": (0, 1e12),
-        "ema": (0, 0.999999),
-        "evaluate_every": (1, 1e9),
-        "keep_epochs": (0, 1e9),
-        "state_steps": (0, 1e12),
-        "seed": (0, 2**63 - 1),
-    }
     problems = [
         f"{name}={getattr(settings, name)!r} must be between {low:g} and {high:g}"
-        for name, (low, high) in bounds.items()
+        for name, (low, high) in _BOUNDS.items()
         if isinstance(getattr(settings, name), (int, float)) and not low <= getattr(settings, name) <= high
     ]
-    if settings.sharding == "full" and (settings.ema or settings.precision == "fp16"):
-        problems.append("sharding='full' goes with neither ema (which needs whole weights at every step) nor fp16")
-    if settings.sharding == "full" and settings.compile:
-        problems.append("sharding='full' and compile do not go together")
-    return problems
+    amounts = {name: getattr(settings, name) for name in ("learning_rate", "weight_decay")}
+    if isinstance(settings.class_weights, Mapping):
+        amounts |= {f"class_weights: {label}": weight for label, weight in settings.class_weights.items()}
+    problems += [
+        f"{name}={value!r} must be a finite number, and not below 0"
+        for name, value in amounts.items()
+        if isinstance(value, (int, float)) and not 0 <= value < math.inf
+    ]
+    return [*problems, *(said for said, wrong in _exclusions(settings).items() if wrong)]
+
+
+def _exclusions(settings: TrainSettings) -> dict[str, bool]:
+    """What does not go together, and whether it was asked for together."""
+    sharded = settings.sharding == "full"
+    return {
+        "sharding='full' goes with neither ema (which needs whole weights at every step) nor fp16": sharded
+        and bool(settings.ema or settings.precision == "fp16"),
+        "sharding='full' and compile do not go together": sharded and bool(settings.compile),
+        "eval_interval (steps) and evaluate_every (epochs) do not go together": bool(settings.eval_interval)
+        and settings.evaluate_every != 1,
+        "min_delta is for patience, which is 0": bool(settings.min_delta) and not settings.patience,
+        "freeze='encoder' freezes all blocks; leave freeze_blocks out": settings.freeze == "encoder"
+        and bool(settings.freeze_blocks),
+    }

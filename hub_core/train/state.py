@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,23 @@ from hub_core.paths import atomic_folder
 
 @dataclass
 class Progress:
-    """How far a run has come. `epoch` and `step` (within the epoch) are the next to do, `global_step` counts all."""
+    """How far a run has come. `epoch` and `step` (within the epoch) are the next to do, `global_step` counts all.
+
+    `latest` and `best` are metrics of evaluations, of which there were `evaluations`; `stale` of them in a row were not
+    clearly better than those of `mark`. `evaluated` is the step of the latest. `run` names the run to trackers.
+    """
 
     epoch: int = 0
     step: int = 0
     global_step: int = 0
     best: dict[str, float] | None = None
     history: list[dict[str, float]] = field(default_factory=list)
+    evaluations: int = 0
+    evaluated: int = 0
+    latest: dict[str, float] | None = None
+    mark: dict[str, float] | None = None
+    stale: int = 0
+    run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
 
 @dataclass(frozen=True)
@@ -73,18 +84,24 @@ def check_same_run(saved: Mapping[str, Any], now: Mapping[str, Any], folder: Pat
 
     More epochs are no difference under a constant learning rate: what is trained already would be the same.
     """
-    plain = json.loads(json.dumps(now))
     grows = now["settings"]["schedule"] == "constant" and saved.get("epochs", 0) <= now["epochs"]
-    skip = {"epochs"} if grows else set()
+    remedy = "choose another checkpoint_dir, or start anew with resume='never'"
+    refuse_differences(saved, now, folder, remedy=remedy, skip=("epochs",) if grows else ())
+
+
+def refuse_differences(
+    saved: Mapping[str, Any], now: Mapping[str, Any], folder: Path, *, remedy: str, skip: Sequence[str] = ()
+) -> None:
+    """Raise ResumeError that lists where two descriptions differ, but for the keys to `skip`."""
     differences = [
         f"  {key}: {old!r} in the saved state, {new!r} now"
-        for key, old, new in _differences("", saved, plain)
+        for key, old, new in _differences("", saved, json.loads(json.dumps(now)))
         if key not in skip
     ]
     if differences:
         raise ResumeError(
             f"{folder} holds the state of another run:\n" + "\n".join(differences) + "\n"
-            "continue with the same values, choose another checkpoint_dir, or start anew with resume='never'"
+            f"continue with the same values, {remedy}"
         )
 
 

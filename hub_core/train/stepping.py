@@ -14,6 +14,7 @@ from hub_core.torch_module import TorchModule
 from hub_core.train.batches import to_torch
 from hub_core.train.compiling import compiled, many_graphs
 from hub_core.train.dropout import QuickDropout
+from hub_core.train.layers import frozen_parts
 from hub_core.train.objectives import Objective
 from hub_core.train.processes import Processes
 from hub_core.train.settings import TrainSettings
@@ -42,7 +43,7 @@ class Stepper:
     ) -> None:
         self._model, self._objective, self._optimizer = model, objective, optimizer
         self._processes, self._watch = processes, watch
-        self._limit = settings.max_grad_norm
+        self._settings, self._limit = settings, settings.max_grad_norm
         self._dtype = _AUTOCAST.get(settings.precision)
         self.scaler = torch.amp.GradScaler(processes.device.type, enabled=settings.precision == "fp16")
         wrapped = {id(p) for p in model.parameters()}
@@ -67,9 +68,12 @@ class Stepper:
             self._prepared = self._processes.wrapped(compiled(self._model) if self._compiles else self._model)
 
     def train(self) -> None:
-        """Training mode for what is trained."""
+        """Training mode for what is trained; what is frozen has no dropout."""
         self._model.train()
         self._prepared.train()
+        # A wrapper of the network has the same parts; a sharded copy has its own.
+        for part in frozen_parts(self._model if self._sharded is None else self._sharded.module, self._settings):
+            part.eval()
 
     def gather(self) -> None:
         """Let the module have the weights as they are now, where a sharded copy of it is trained."""

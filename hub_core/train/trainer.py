@@ -19,13 +19,17 @@ from hub_core.infer.answers import warn_truncated
 from hub_core.torch_engine import has_bfloat16, pick_device
 from hub_core.torch_module import TorchModule
 from hub_core.train.batches import Plan, encode_all
+from hub_core.train.callbacks import Callback
 from hub_core.train.checkpoints import Checkpoints
+from hub_core.train.class_weights import weight_table
 from hub_core.train.description import describe_module, describe_optimizer, describe_settings, fingerprint
+from hub_core.train.layers import frozen_parameters, without_gradients
 from hub_core.train.loop import Call, Collate, Loop, Metrics, TrainResult
 from hub_core.train.objectives import Objective, Supervised
-from hub_core.train.optimizers import adamw, fuse
+from hub_core.train.optimizers import MAKING, fuse, optimizer_of, with_rates
 from hub_core.train.processes import Processes, accelerator_on
 from hub_core.train.settings import TrainSettings
+from hub_core.train.trackers import tracker_classes
 
 if TYPE_CHECKING:
     from hub_core.tasks.task import Task
@@ -36,13 +40,15 @@ __all__ = ["TrainResult", "Trainer", "fingerprint"]
 class Trainer:
     """Trains a module with PaddleHub's arguments; everything beyond them is in `settings`.
 
-    - `optimizer`: any of torch's, made from ``model.parameters()`` (None: AdamW with a learning rate of 5e-5).
+    - `optimizer`: any of torch's, made from ``model.parameters()``. None: the one that the settings describe
+      (`optimizer`, `learning_rate`, ...; AdamW with a learning rate of 5e-5), which they do not where it is given.
     - `use_gpu`: train on the GPU; DeviceError where there is none. `use_vdl`: write TensorBoard's files to
       ``checkpoint_dir/visualization``.
     - `checkpoint_dir`: gets ``epoch_N/`` and ``best_model/`` (module folders) and ``state/`` (to continue from);
       default ``ckpt_<time>``.
     - `compare_metrics(old, new)`: whether new metrics are better; default: the larger `settings.metric`.
     - `objective`: how a batch becomes a loss; default: the task's own loss against the labels.
+    - `callbacks`: called as the run goes on; they may end it (`hub_core.train.callbacks.Callback`).
 
     An interrupted run continues where it stopped when the same program runs again (``settings.resume='auto'``), and
     on a CPU in float32 ends with bit-equal weights; other data, seed or options are refused with the difference.
@@ -60,6 +66,7 @@ class Trainer:
         *,
         settings: TrainSettings | None = None,
         objective: Objective | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         if not isinstance(model, TorchModule):
             raise SettingsError(f"Trainer needs a module from hub.Module, not {type(model).__name__}")
@@ -67,6 +74,7 @@ class Trainer:
         self.model = model
         self.settings = _with_precision(settings or TrainSettings(), model, device)
         self.objective = Supervised(model) if objective is None else objective
+        self._made_optimizer = optimizer is None
         self.optimizer = self._checked_optimizer(optimizer)
         self.accelerator = accelerator_on(device)
         self.processes = Processes(self.accelerator)
@@ -74,8 +82,11 @@ class Trainer:
             raise SettingsError("sharding='full' needs several processes: torchrun --nproc_per_node=2 PROGRAM")
         folder = Path(checkpoint_dir or time.strftime("ckpt_%Y%m%d_%H%M%S"))
         self.checkpoints = Checkpoints(folder, self.settings.save_dtype)
-        self.use_tensorboard = use_vdl
+        self.trackers = tracker_classes([*(["tensorboard"] if use_vdl else []), *self.settings.log_to])
+        if compare_metrics is not None and self.settings.min_delta:
+            raise SettingsError("min_delta is by how much a metric must be larger, but compare_metrics compares here")
         self.is_better = compare_metrics or self._larger
+        self.callbacks = tuple(callbacks)
         self._add_objective_parameters()
 
     def train(
@@ -100,6 +111,10 @@ class Trainer:
         """
         if self.settings.metric not in (None, *self.task.metric_names):
             raise SettingsError(unknown("metric", self.settings.metric, self.task.metric_names, where="to compare by"))
+        if eval_dataset is None and (self.settings.patience or self.settings.eval_interval):
+            raise SettingsError(
+                "patience and eval_interval are about evaluations; give eval_dataset, or leave them out"
+            )
         epochs = _whole_number("epochs", epochs)
         features = [window for windows in self._encode(train_dataset, "training") for window in windows]
         length = self._checked_length(train_dataset)
@@ -121,6 +136,7 @@ class Trainer:
             save_interval=_whole_number("save_interval", save_interval),
             workers=_whole_number("num_workers", num_workers, least=0),
             collate=collate_fn,
+            class_weights=weight_table(self.settings, self.model, features),
             evaluate=None if eval_dataset is None else self._evaluation(eval_dataset, plan.batch_size),
             description=self._description(train_dataset, plan, epochs, collate_fn),
         )
@@ -182,21 +198,35 @@ class Trainer:
         """The module's task. Raises SettingsError where it has none."""
         return self.model.known_task()
 
+    def compared_metric(self, metrics: Metrics) -> str:
+        """The name of the metric by which evaluations are compared, unless `compare_metrics` does that."""
+        return self.settings.metric or self.task.compared(metrics)
+
     def _larger(self, old: Metrics, new: Metrics) -> bool:
-        key = self.settings.metric or self.task.compared(new)
+        key = self.compared_metric(new)
         return new[key] > old[key]
 
     def _checked_optimizer(self, optimizer: torch.optim.Optimizer | None) -> torch.optim.Optimizer:
-        """The optimizer, or the default one. Raises SettingsError where there is nothing that it would train."""
-        trained = nn.ModuleList([self.model, self.objective])
-        ours = {id(p) for p in trained.parameters() if p.requires_grad}
-        if not ours:
-            raise SettingsError(f"nothing to train: every parameter of {self.model.spec.title} has requires_grad=False")
-        if optimizer is None:
-            optimizer = adamw(trained, learning_rate=5e-5)
-        elif not any(id(p) in ours for group in optimizer.param_groups for p in group["params"]):
+        """The optimizer, without what is frozen, or the one that the settings describe.
+
+        Raises SettingsError where there is nothing that it would train, and where settings say how to make an
+        optimizer that is made already.
+        """
+        title = self.model.spec.title
+        frozen = frozen_parameters(self.model, self.settings)
+        with without_gradients(frozen):
+            trained = nn.ModuleList([self.model, self.objective])
+            ours = {id(p) for p in trained.parameters() if p.requires_grad}
+            if not ours:
+                raise SettingsError(f"nothing to train: every parameter of {title} has requires_grad=False")
+            if optimizer is None:
+                self.settings = with_rates(self.settings)
+                optimizer = optimizer_of(self.settings, self.model, self.objective.parameters())
+        _refuse_making(self.settings, made=not self._made_optimizer)
+        _leave_out(optimizer, frozen)
+        if not any(id(p) in ours for group in optimizer.param_groups for p in group["params"]):
             raise SettingsError(
-                f"the optimizer holds no trainable parameter of {self.model.spec.title} (or of the objective); "
+                f"the optimizer holds no trainable parameter of {title} (or of the objective); "
                 "make it from this model's parameters(), after the model is loaded"
             )
         fuse(optimizer)
@@ -220,7 +250,7 @@ class Trainer:
             "collate_fn": collate is not None,
             "settings": describe_settings(self.settings),
             "objective": type(self.objective).__name__,
-            "optimizer": describe_optimizer(self.optimizer),
+            "optimizer": describe_optimizer(self.optimizer, by_settings=self._made_optimizer),
         }
 
 
@@ -230,6 +260,21 @@ def _with_precision(settings: TrainSettings, model: TorchModule, device: torch.d
         return settings
     lower = model.family.lowers and has_bfloat16(device)
     return settings.replace(precision="bf16" if lower else "float32")
+
+
+def _refuse_making(settings: TrainSettings, *, made: bool) -> None:
+    """Raise SettingsError where settings say how to make an optimizer, and it is made already."""
+    plain = TrainSettings()
+    given = [name for name in MAKING if getattr(settings, name) != getattr(plain, name)]
+    if made and given:
+        raise SettingsError(f"{', '.join(given)} would change nothing: the optimizer is given; leave one of them out")
+
+
+def _leave_out(optimizer: torch.optim.Optimizer, frozen: Sequence[nn.Parameter]) -> None:
+    """Take parameters out of an optimizer's groups."""
+    without = {id(parameter) for parameter in frozen}
+    for group in optimizer.param_groups:
+        group["params"] = [parameter for parameter in group["params"] if id(parameter) not in without]
 
 
 def _interleave(shares: Sequence[Sequence[Any]]) -> list[Any]:
