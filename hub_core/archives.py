@@ -1,20 +1,26 @@
-"""Modules in one file, to be carried elsewhere: packed in the same bytes everywhere, unpacked without trust."""
+"""Folders in one file: a module packed to be carried elsewhere, and other people's archives unpacked without trust."""
 
 from __future__ import annotations
 
 import gzip
 import lzma
 import shutil
+import stat
 import tarfile
+import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from hub_core.errors import InstallError, IntegrityError, NotFoundError
 from hub_core.spec import safe_relative
 
 #: What an archive of a module may be called.
-SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz")
+SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".zip")
 #: An archive that unpacks to more than this is refused (a small one can unpack to terabytes).
 MAX_UNPACKED_BYTES = 64 << 30
 
@@ -33,37 +39,71 @@ def pack(folder: Path, archive: Path) -> None:
                 tar.addfile(member, stream)
 
 
-def unpack(archive: Path, folder: Path) -> None:
-    """Unpack the regular files of a tar archive into an empty folder, without the one folder that holds them all.
+def unpack(archive: Path, folder: Path, *, name: str | None = None, limit: int | None = None) -> None:
+    """Unpack the regular files of a tar or zip archive into an empty folder, without the one that holds them all.
 
-    Raises NotFoundError where there is no such file; IntegrityError for a damaged one, and for entries that are links
-    or devices, lead out of the folder, stand there twice, or add up to more than `MAX_UNPACKED_BYTES`; InstallError
-    where the disk fails.
+    Raises NotFoundError where there is no such file; IntegrityError, with `name` for the archive, for a damaged one,
+    and for entries that are links or devices, lead out of the folder, have the same name, or add up to more than
+    `limit` bytes (default `MAX_UNPACKED_BYTES`); InstallError where the disk fails.
     """
+    shown = name or str(archive)
     if not archive.is_file():
-        raise NotFoundError(f"there is no file {archive}")
+        raise NotFoundError(f"there is no file {shown}")
     try:
-        with tarfile.open(archive) as tar:
-            entries = [(_safe_path(member, archive), member) for member in tar if not member.isdir()]
-            _check_end(tar)
-            _check(entries, archive)
-            one_folder = len({path.parts[0] for path, _ in entries}) == 1
-            depth = 1 if one_folder and all(len(path.parts) > 1 for path, _ in entries) else 0
-            for path, member in entries:
-                _extract(tar, member, folder.joinpath(*path.parts[depth:]))
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise IntegrityError(f"{archive} is not a whole tar archive: {error}") from error
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as packed:
+                entries = [_zip_entry(packed, info, shown) for info in packed.infolist() if not _beside(info)]
+                _unpack(entries, folder, shown, limit)
+        else:
+            with tarfile.open(archive) as tar:
+                entries = [_tar_entry(tar, member, shown) for member in tar if not member.isdir()]
+                _check_end(tar)
+                _unpack(entries, folder, shown, limit)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise IntegrityError(f"{shown} is not a whole archive: {error}") from error
+    except (NotImplementedError, RuntimeError) as error:  # zip: an unknown packing, a password
+        raise IntegrityError(f"{shown} cannot be unpacked: {error}") from error
     except OSError as error:
-        raise InstallError(f"{archive} cannot be unpacked: {error.strerror or error}") from error
+        raise InstallError(f"{shown} cannot be unpacked into {folder.parent}: {error.strerror or error}") from error
 
 
-def _safe_path(member: tarfile.TarInfo, archive: Path) -> PurePosixPath:
-    """Where an entry belongs, below the folder."""
-    path = PurePosixPath(member.name)  # leaves out a leading "./"
-    if not member.isfile():
-        raise IntegrityError(f"{archive}: {member.name!r} is not a regular file")
+@dataclass(frozen=True)
+class _Entry:
+    """A regular file of an archive: where it belongs, its size in bytes, and how it is opened."""
+
+    path: PurePosixPath
+    size: int
+    open: Callable[[], AbstractContextManager[IO[bytes]]]
+
+
+def _tar_entry(tar: tarfile.TarFile, member: tarfile.TarInfo, archive: str) -> _Entry:
+    def opened() -> IO[bytes]:
+        source = tar.extractfile(member)
+        if source is None:
+            raise tarfile.ReadError(f"{member.name!r} has no content")
+        return source
+
+    return _Entry(_safe_path(member.name, archive, regular=member.isfile()), member.size, opened)
+
+
+def _zip_entry(packed: zipfile.ZipFile, info: zipfile.ZipInfo, archive: str) -> _Entry:
+    kind = stat.S_IFMT(info.external_attr >> 16)  # what Unix calls the file's kind; 0 from other systems
+    regular = kind in (0, stat.S_IFREG)
+    return _Entry(_safe_path(info.filename, archive, regular=regular), info.file_size, lambda: packed.open(info))
+
+
+def _beside(info: zipfile.ZipInfo) -> bool:
+    """Folders, and what macOS puts beside the files."""
+    return info.is_dir() or info.filename.startswith("__MACOSX/") or info.filename.endswith(".DS_Store")
+
+
+def _safe_path(name: str, archive: str, *, regular: bool) -> PurePosixPath:
+    """Where an entry belongs, below the folder; links, devices and ways out of it are refused."""
+    path = PurePosixPath(name)  # leaves out a leading "./"
+    if not regular:
+        raise IntegrityError(f"{archive}: {name!r} is not a regular file")
     if not safe_relative(str(path)):
-        raise IntegrityError(f"{archive}: {member.name!r} would not stay in the folder on every system")
+        raise IntegrityError(f"{archive}: {name!r} would not stay in the folder on every system")
     return path
 
 
@@ -75,19 +115,17 @@ def _check_end(tar: tarfile.TarFile) -> None:
             raise tarfile.ReadError("it ends too early")
 
 
-def _check(entries: list[tuple[PurePosixPath, tarfile.TarInfo]], archive: Path) -> None:
-    names = Counter(str(path).casefold() for path, _ in entries)
+def _unpack(entries: Sequence[_Entry], folder: Path, archive: str, limit: int | None) -> None:
+    names = Counter(str(entry.path).casefold() for entry in entries)
     if twice := sorted(name for name, times in names.items() if times > 1):
         raise IntegrityError(f"{archive}: {twice[0]!r} stands in it twice")
-    size = sum(member.size for _, member in entries)
-    if size > MAX_UNPACKED_BYTES:
-        raise IntegrityError(f"{archive} unpacks to {size} bytes, more than the {MAX_UNPACKED_BYTES} allowed")
-
-
-def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    source = tar.extractfile(member)
-    if source is None:
-        raise tarfile.ReadError(f"{member.name!r} has no content")
-    with source, target.open("xb") as stream:
-        shutil.copyfileobj(source, stream)
+    size, most = sum(entry.size for entry in entries), MAX_UNPACKED_BYTES if limit is None else limit
+    if size > most:
+        raise IntegrityError(f"{archive} unpacks to {size} bytes, more than the {most} allowed")
+    one_folder = len({entry.path.parts[0] for entry in entries}) == 1
+    depth = 1 if one_folder and all(len(entry.path.parts) > 1 for entry in entries) else 0
+    for entry in entries:
+        target = folder.joinpath(*entry.path.parts[depth:])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with entry.open() as source, target.open("xb") as stream:
+            shutil.copyfileobj(source, stream)

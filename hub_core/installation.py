@@ -84,7 +84,7 @@ def install(
     - a registered name, with versions: ``ernie_tiny``, ``ernie_tiny>=2,<3``, ``ernie_tiny==2.0.1`` (the versions may
       be given apart in `version`); one that is installed already answers;
     - a folder, written with a ``/`` or as a Path: a module, a checkpoint, or a model in Hugging Face's layout;
-    - a tar archive of a module, as `download` makes it (``.tar``, ``.tar.gz``, ``.tgz``, ``.tar.xz``);
+    - an archive of a module, as `download` makes it (``.tar``, also ``.tar.gz``, ``.tgz``, ``.tar.xz``, ``.zip``);
     - ``hf:org/repo`` or ``hf:org/repo@revision``: a model at Hugging Face;
     - ``https://.../module.json``: a manifest, with its files beside it or where it says.
 

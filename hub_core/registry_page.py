@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hub_core.registry import by_languages
@@ -11,6 +11,22 @@ from hub_core.spec import ModuleSpec
 #: What stands around the table in a page; what is between them is written anew.
 START = "<!-- modules: made by `python -m hub_core.registry` -->"
 END = "<!-- end of modules -->"
+_COLUMNS = ("module", "version", "parameters", "layers", "licence", "what it is")
+#: What the Chinese page calls things; summaries are the manifests' own.
+_CHINESE = {
+    "module": "模块",
+    "version": "版本",
+    "parameters": "参数量",
+    "layers": "层数",
+    "licence": "许可证",
+    "what it is": "简介",
+    "Chinese": "中文",
+    "Chinese and English": "中文和英文",
+    "Many languages": "多语言",
+    "English": "英文",
+    "not stated": "未注明",
+    " (no address)": "（没有地址）",
+}
 
 
 def pages(docs: Path, specs: Sequence[ModuleSpec]) -> dict[Path, str]:
@@ -22,20 +38,24 @@ def pages(docs: Path, specs: Sequence[ModuleSpec]) -> dict[Path, str]:
         _, end, after = rest.partition(END)
         if start and end:
             up = "../" * len(path.relative_to(docs).parts)
-            found[path] = "\n".join([before + START, *module_table(specs, modules=f"{up}modules"), END + after])
+            table = module_table(specs, modules=f"{up}modules", words=_CHINESE if path.parent.name == "zh" else {})
+            found[path] = "\n".join([before + START, *table, END + after])
     return found
 
 
-def module_table(specs: Iterable[ModuleSpec], *, modules: str) -> Iterator[str]:
-    """The lines of one table per group of languages; `modules` is where their folders lie, seen from the page."""
+def module_table(specs: Iterable[ModuleSpec], *, modules: str, words: Mapping[str, str]) -> Iterator[str]:
+    """The lines of one table per group of languages; `modules` is where their folders lie, seen from the page.
+
+    `words` are the page's own for those of headings and of what a manifest leaves open; none: as they are.
+    """
     for languages, group in by_languages(specs, key=lambda spec: spec.languages).items():
         yield ""
-        yield f"### {languages}"
+        yield f"### {words.get(languages, languages)}"
         yield ""
-        yield "| module | version | parameters | layers | licence | what it is |"
+        yield f"| {' | '.join(words.get(column, column) for column in _COLUMNS)} |"
         yield "|---|---|---:|---|---|---|"
         for spec in group:
-            yield f"| {' | '.join(_cells(spec, modules))} |"
+            yield f"| {' | '.join(_cells(spec, modules, words))} |"
     yield ""
 
 
@@ -52,13 +72,14 @@ def parameters_in_words(count: int | None) -> str:
     return f"{count / 1e6:.0f}M" if count >= 9_950_000 else f"{count / 1e6:.1f}M"
 
 
-def _cells(spec: ModuleSpec, modules: str) -> Sequence[str]:
+def _cells(spec: ModuleSpec, modules: str, words: Mapping[str, str]) -> Sequence[str]:
+    stated, without = (words.get(text, text) for text in ("not stated", " (no address)"))
     layers, width = spec.config.get("num_hidden_layers"), spec.config.get("hidden_size")
     return (
         f"[`{spec.name}`]({modules}/{spec.name}/README.md)",
         spec.version,
         parameters_in_words(spec.parameters),
         f"{layers} × {width}" if layers and width else "",
-        spec.license or "not stated",
-        spec.summary + (" (no address)" if spec.unavailable else ""),
+        spec.license or stated,
+        spec.summary + (without if spec.unavailable else ""),
     )

@@ -13,7 +13,7 @@ from hub_core.labels import labels_from_map
 from hub_core.plugins import catalog
 from hub_core.spec import ModuleSpec, parse_manifest
 from hub_core.tasks.task import Task
-from hub_core.text.words import build_char_vocabulary, build_word_vocabulary, read_word_list
+from hub_core.text.words import UnitTokenizer, build_unit_vocabulary, build_word_vocabulary, read_word_list
 
 if TYPE_CHECKING:
     from hub_core.text.tokenizer import Tokenizer
@@ -97,8 +97,10 @@ def _tokenizer(
     if kind == "word" and word_list is not None:
         return read_word_list(word_list, options=options)
     texts = (text for example in examples for text in (example.text, example.pair) if text)
-    if kind == "char":
-        return build_char_vocabulary(texts, min_count=min_count, max_size=max_vocabulary, options=options)
     if kind == "word":
         return build_word_vocabulary(texts, min_count=min_count, max_size=max_vocabulary, options=options)
+    entry = catalog().entries("tokenizer").get(str(kind))
+    found = None if entry is None else entry.load()
+    if isinstance(found, type) and issubclass(found, UnitTokenizer):  # `char`, and those of plugins
+        return build_unit_vocabulary(found, texts, min_count=min_count, max_size=max_vocabulary, options=options)
     raise SettingsError(unknown("tokenizer to build a vocabulary for", kind, ("char", "word")))

@@ -16,6 +16,7 @@ _NOT_RUN = re.compile(r"<!-- not run(?:, (?P<only>hub [^:]+))?: (?P<why>\S.*) --
 _HEADING = re.compile(r"(?P<marks>#+) +(?P<text>.*)")
 _CODE = re.compile(r"`([^`]+)`")
 _LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+_NUMBER = re.compile(r"[\s\d.,%]*\d[\s\d.,%]*")
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
@@ -50,7 +51,7 @@ class Section:
     @property
     def codes(self) -> set[str]:
         """What stands between backquotes in its sentences and tables."""
-        return set(_CODE.findall(_COMMENT.sub("", self.prose)))
+        return {" ".join(code.split()) for code in _CODE.findall(_COMMENT.sub("", self.prose))}
 
     @property
     def links(self) -> list[str]:
@@ -58,9 +59,10 @@ class Section:
         return _LINK.findall(self.prose)
 
     @property
-    def tables(self) -> list[int]:
-        """How many rows and columns its tables have: one number per row."""
-        return [line.replace("\\|", "").count("|") for line in self.prose.splitlines() if line.startswith("|")]
+    def tables(self) -> list[list[str]]:
+        """The rows of its tables, as cells; of a cell that is no number only that it is there (``-``)."""
+        rows = (line.replace("\\|", "") for line in self.prose.splitlines() if line.startswith("|"))
+        return [[cell if _NUMBER.fullmatch(cell) else "-" for cell in row.split("|")] for row in rows]
 
 
 def sections(page: Path) -> list[Section]:

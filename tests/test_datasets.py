@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 import pickle
-import random
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 import pytest
 
 from hub_core.data.folder import find_split, read_labels
-from hub_core.data.location import locate, unpack
+from hub_core.data.location import locate
 from hub_core.data.problems import Problems
 from hub_core.data.rows import RowReading, read_examples, to_examples
 from hub_core.data.tables import Row
@@ -29,8 +27,6 @@ from hub_core.datasets import (
 )
 from hub_core.errors import (
     DataError,
-    InstallError,
-    IntegrityError,
     LabelError,
     NotFoundError,
     SettingsError,
@@ -171,58 +167,6 @@ class TestLocation:
         with pytest.raises(SourceError, match=r"put its files in .*chnsenticorp, or set HUB_DATA_HOME"):
             ChnSentiCorp()
         assert not (hub_home / "datasets/chnsenticorp").exists()
-
-
-def tar_of(path: Path, *members: tarfile.TarInfo | tuple[str, bytes]) -> Path:
-    with tarfile.open(path, "w:gz") as tar:
-        for member in members:
-            if isinstance(member, tarfile.TarInfo):
-                tar.addfile(member)
-            else:
-                info = tarfile.TarInfo(member[0])
-                info.size = len(member[1])
-                tar.addfile(info, io.BytesIO(member[1]))
-    return path
-
-
-class TestUnpack:
-    @pytest.mark.parametrize("names", [("train.tsv", "dev.tsv"), ("a/train.tsv", "a/dev.tsv"), ("./a/train.tsv",)])
-    def test_the_folder_around_everything_is_left_out(self, names: tuple[str, ...], tmp_path: Path) -> None:
-        folder = tmp_path / "out"
-        unpack(tar_of(tmp_path / "a.tar.gz", *((name, b"x") for name in names)), folder)
-        assert {path.name for path in folder.iterdir()} == {name.rpartition("/")[2] for name in names}
-
-    @pytest.mark.parametrize("name", ["../a.tsv", "/etc/a.tsv", "a/../../b", "a\\b", "c:b"])
-    def test_ways_out_are_refused(self, name: str, tmp_path: Path) -> None:
-        archive = tar_of(tmp_path / "a.tar.gz", ("good.tsv", b"x"), (name, b"x"))
-        with pytest.raises(IntegrityError, match="would not stay in the folder"):
-            unpack(archive, tmp_path / "out", name="https://a.example/a.tar.gz")
-        assert not (tmp_path / "out").exists()
-
-    @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
-    def test_only_regular_files(self, kind: bytes, tmp_path: Path) -> None:
-        link = tarfile.TarInfo("train.tsv")
-        link.type, link.linkname = kind, "/etc/passwd"
-        with pytest.raises(IntegrityError, match=r"'train\.tsv' is not a regular file"):
-            unpack(tar_of(tmp_path / "a.tar.gz", link), tmp_path / "out")
-
-    def test_too_large(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("hub_core.data.location.MAX_UNPACKED_BYTES", 10)
-        with pytest.raises(IntegrityError, match="unpacks to 11 bytes, more than the 10 allowed"):
-            unpack(tar_of(tmp_path / "a.tar.gz", ("a", b"x" * 11)), tmp_path / "out")
-
-    def test_damaged(self, tmp_path: Path) -> None:
-        draw = random.Random(0)
-        archive = tar_of(tmp_path / "a.tar.gz", ("a", draw.randbytes(50_000)))
-        archive.write_bytes(archive.read_bytes()[:-9000])
-        with pytest.raises(IntegrityError, match="is not a whole archive"):
-            unpack(archive, tmp_path / "out")
-
-    def test_a_disk_that_fails(self, tmp_path: Path) -> None:
-        (tmp_path / "out").write_text("a file where the folder should be")
-        with pytest.raises(InstallError, match="cannot be unpacked") as caught:
-            unpack(tar_of(tmp_path / "a.tar.gz", ("a", b"x")), tmp_path / "out")
-        assert not isinstance(caught.value, IntegrityError)
 
 
 class TestOwnClassificationFile:

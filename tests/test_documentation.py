@@ -21,6 +21,7 @@ from pages import ENGLISH, ROOT, Block, blocks, sections
 from tiny import LABELS, small_module_folder, tiny_module
 
 import hub_core as hub
+from hub_core import hookspecs
 from hub_core.cli import reference
 from hub_core.cli.command import CONTEXT
 from hub_core.cli.program import Program
@@ -177,6 +178,14 @@ def test_the_readme_shows_what_the_demo_prints(capsys: pytest.CaptureFixture[str
         outputs.append(Hub(capsys)(*words[1:]).out)
     shown = [block.text for section in sections(ROOT / "README.md") for block in section.blocks if not block.language]
     assert shown[0] == "\n".join(outputs)
+
+
+def test_every_hook_and_every_kind_is_documented() -> None:
+    text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+    assert all(f"| `{kind}` |" in text for kind in hookspecs.KINDS)
+    hooks = [name for name in vars(hookspecs) if name.startswith("hub_")]
+    assert len(hooks) == 3
+    assert all(f"| `{name}(" in text for name in hooks)
 
 
 @pytest.mark.parametrize(

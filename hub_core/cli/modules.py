@@ -96,7 +96,7 @@ def install(
 ) -> None:
     """Install modules.
 
-    NAMES are registered modules, folders (written with a '/'), archives of `hub download` (.tar), hf:org/repo, or the
+    NAMES are registered modules, folders (written with a '/'), archives (.tar, .tar.gz, .zip), hf:org/repo, or the
     address of a module.json. The files of a module are fetched and checked, then put in place in one step; what fails
     leaves nothing behind.
     """

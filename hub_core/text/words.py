@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from hub_core.errors import DataError, SettingsError
 from hub_core.plugins import catalog
@@ -83,6 +83,9 @@ class UnitTokenizer(Tokenizer):
         return python_tokenizer(self)
 
 
+Units = TypeVar("Units", bound=UnitTokenizer)
+
+
 class CharTokenizer(UnitTokenizer):
     """Every character is a unit. Options: see `UnitTokenizer`."""
 
@@ -151,6 +154,26 @@ class WordTokenizer(UnitTokenizer):
         return {**manifest, "words": "words.txt"}
 
 
+def build_unit_vocabulary(
+    kind: type[Units],
+    texts: Iterable[str],
+    *,
+    min_count: int = 2,
+    max_size: int | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Units:
+    """A tokenizer of the units that stand at least `min_count` times in `texts`.
+
+    `max_size` bounds the vocabulary, ``[PAD]`` and ``[UNK]`` included. Units of equal frequency are in the order of
+    their code points, so the same texts in any order give the same ids. For words see `build_word_vocabulary`.
+    """
+    blank = kind((), options)
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(blank.units(text))
+    return kind(_most_frequent(counts, min_count, max_size), options)
+
+
 def build_char_vocabulary(
     texts: Iterable[str],
     *,
@@ -158,16 +181,8 @@ def build_char_vocabulary(
     max_size: int | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> CharTokenizer:
-    """A character tokenizer of the characters that stand at least `min_count` times in `texts`.
-
-    `max_size` bounds the vocabulary, ``[PAD]`` and ``[UNK]`` included. Characters of equal frequency are in the order
-    of their code points, so the same texts in any order give the same ids.
-    """
-    blank = CharTokenizer((), options)
-    counts: Counter[str] = Counter()
-    for text in texts:
-        counts.update(blank.units(text))
-    return CharTokenizer(_most_frequent(counts, min_count, max_size), options)
+    """A character tokenizer of the characters of `texts`; see `build_unit_vocabulary`."""
+    return build_unit_vocabulary(CharTokenizer, texts, min_count=min_count, max_size=max_size, options=options)
 
 
 def build_word_vocabulary(
@@ -178,7 +193,7 @@ def build_word_vocabulary(
     options: Mapping[str, Any] | None = None,
     user_words: Iterable[str] = (),
 ) -> WordTokenizer:
-    """A word tokenizer of the words that stand at least `min_count` times in `texts`; see `build_char_vocabulary`.
+    """A word tokenizer of the words that stand at least `min_count` times in `texts`; see `build_unit_vocabulary`.
 
     With the option ``oov: char`` the characters of rarer words are counted as units too.
     """
