@@ -70,11 +70,31 @@ class TestFindings:
             "dev.tsv:32: 1 column, expected 2 (label, text)",
             "dev.tsv:34: no label, which 1 other rows have",
         ]
+        write(reviews / "dev.tsv", "label\ttext", "1\t好", "\t差")
+        assert check_folder(reviews).broken == (f"{reviews}/dev.tsv:3: the label is empty",)
 
     def test_a_label_that_is_missing_where_others_have_one(self, reviews: Path) -> None:
-        write(reviews / "dev.tsv", "label\ttext", "1\t好", "\t差")
+        write(reviews / "dev.tsv", "label\ttext", "\t差", "1\t好")
         report = check_folder(reviews)
-        assert report.broken == (f"{reviews}/dev.tsv:3: no label, which 1 other rows have",)
+        assert report.broken == (f"{reviews}/dev.tsv:2: no label, which 1 other rows have",)
+
+    def test_questions(self, tmp_path: Path) -> None:
+        def asked(question: str, *answers: tuple[str, int]) -> dict[str, Any]:
+            return {"question": question, "answers": [{"text": text, "answer_start": start} for text, start in answers]}
+
+        for split, questions in {
+            "train": [asked("在哪里？", ("中国", 3)), asked("在哪里？", ("北京", 0)), asked("谁？", ("中国", 4))],
+            "dev": [asked("在哪 里？", ("中国", 3)), asked("何时？")],
+        }.items():
+            document = {"data": [{"paragraphs": [{"context": "北京在中国。", "qas": questions}]}]}
+            write(tmp_path / f"{split}.json", json.dumps(document, ensure_ascii=False, indent=1))
+        report = check_folder(tmp_path)
+        assert report.task == "question-answering"
+        assert leaks(report) == {("dev", "train"): (0, 1, 1), ("train", "dev"): (0, 2, 1)}
+        train, dev = report.splits
+        assert (train.rows, train.labelled, train.contradictions, train.labels) == (2, 2, 1, ())
+        assert dev.lengths[0] == 9
+        assert [one.partition(": ")[2] for one in report.broken] == ["answer '中国' does not stand at 4 of its context"]
 
     def test_a_file_without_its_columns(self, reviews: Path) -> None:
         write(reviews / "dev.tsv", "tag\tsentence", "1\t好", "0\t差")
@@ -179,7 +199,7 @@ class TestPage:
         assert not any({"src", "href", "onload"} & set(attributes) for _, attributes in tags)
         assert "http" not in text.partition("<body>")[2]
         assert "很好" in text
-        assert f"{reviews}/dev.tsv:3: no label" in text
+        assert f"{reviews}/dev.tsv:3: the label is empty" in text
 
     def test_a_report_without_findings(self, tmp_path: Path) -> None:
         write(tmp_path / "train.tsv", "text", "甲")

@@ -289,6 +289,21 @@ class TestHuggingFace:
         ours = from_hf(theirs, task="seq-cls")
         assert (ours[0].pair, ours[0].label, ours.label_list) == ("b", "7", ["7"])
 
+    def test_tasks_whose_labels_have_no_names(self, library: Any) -> None:
+        answers = {"text": ["中国"], "answer_start": [3]}
+        theirs = library.Dataset.from_list([{"question": "在哪里？", "context": "北京在中国。", "answers": answers}])
+        (row,) = asked = from_hf(theirs, task="question-answering")
+        assert (row.text, row.pair, asked.label_list) == ("在哪里？", "北京在中国。", [])
+        assert [(answer.text, answer.start) for answer in row.label] == [("中国", 3)]
+        features = library.Features({"text": library.Value("string"), "label": library.ClassLabel(names=["a", "b"])})
+        texts = library.Dataset.from_dict({"text": ["一句话"], "label": [1]}, features=features)
+        assert from_hf(texts, task="masked-lm").label_list == []
+        scored = library.Dataset.from_list([{"text": "a", "text_pair": "b", "label": 0.5}])
+        data = from_hf(
+            scored, task="text-matching", task_options={"problem": "regression", "form": "cosine"}, label_list=["score"]
+        )
+        assert data[0].label == 0.5
+
     def test_what_is_wrong(self, library: Any) -> None:
         features = library.Features({"text": library.Value("string"), "label": library.ClassLabel(names=["a", "b"])})
         theirs = library.Dataset.from_dict({"text": ["x", "", "y"], "label": [-1, 0, 1]}, features=features)

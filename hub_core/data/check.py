@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import permutations
+from itertools import chain, permutations
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from hub_core.data.problems import Problems, shortened
 from hub_core.data.remote import local_file, shown
 from hub_core.data.rows import LABEL, UNITS, RowReading, to_examples
 from hub_core.data.same import exact_text, normalised_text
-from hub_core.data.tables import Columns, read_table, table_format
+from hub_core.data.tables import Columns, Row, read_table, table_format
 from hub_core.errors import DataError, NotFoundError
 from hub_core.examples import Example
 
@@ -182,19 +182,35 @@ def _guessed_task(path: Path, columns: Columns | None) -> str:
 
 
 def _read(path: Path, task: str, columns: Columns | None) -> ReadSplit:
-    """A split with everything that is wrong with its rows; rows without a label are wrong where others have one."""
     problems = Problems(limit=sys.maxsize)
     try:
         rows = read_table(path, format=_format(path, task), columns=columns, problems=problems)
-        examples = list(to_examples(rows, RowReading(task, labelled=False), problems))
+        return read_all(rows, task, problems, file=path)
     except DataError as error:  # the disk or the packing fails; the problems so far are in it
         return ReadSplit((), (str(path),), error.problems)
-    labelled = [row for row in examples if row.label is not None]
-    if labelled:
+
+
+def read_all(rows: Iterator[Row], task: str, problems: Problems, *, file: Path) -> ReadSplit:
+    """The rows of a file that a task can use, and everything that is wrong with the others.
+
+    Where the first row has a label (or answers) every row must; where it has none, those that lack one are wrong as
+    soon as others have one.
+    """
+    first = next(rows, None)
+    labelled = first is not None and says_label(first)
+    rows = chain([] if first is None else [first], rows)
+    examples = list(to_examples(rows, RowReading(task, labelled=labelled), problems))
+    count = sum(row.label is not None for row in examples)
+    if count and not labelled:
         for row in examples:
             if row.label is None:
-                problems.add(f"{path.parent / row.key}", f"no {LABEL[0]}, which {len(labelled)} other rows have")
-    return ReadSplit(examples, (str(path),), problems.error().problems)
+                problems.add(f"{file.parent / row.key}", f"no {LABEL[0]}, which {count} other rows have")
+    return ReadSplit(examples, (str(file),), problems.error().problems)
+
+
+def says_label(row: Row) -> bool:
+    """Whether a row has a label, or answers."""
+    return any(row.columns.get(name) not in (None, "") for name in (*LABEL, "answers"))
 
 
 def _split(name: str, split: ReadSplit, texts: Sequence[str]) -> SplitReport:

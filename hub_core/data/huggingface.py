@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hub_core.data.dataset import Dataset, labels_of, renamed_labels
@@ -23,8 +24,9 @@ def from_hf(
     label_list: Sequence[str] | None = None,
     mode: str = "train",
     tokenizer: Tokenizer | None = None,
-    max_seq_len: int = 128,
+    max_seq_len: int | None = None,
     rename_labels: Mapping[str, str] | None = None,
+    task_options: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """A split of Hugging Face's `datasets` (a ``datasets.Dataset`` or ``IterableDataset``) as a data set of ours.
 
@@ -48,17 +50,20 @@ def from_hf(
         if features and name not in features:
             raise SettingsError(unknown("column", name, features, where="in columns="))
     classes = {name: found for name, feature in features.items() if (found := _class_names(feature)) is not None}
+    reading = RowReading(task, rename=rename_labels or {}, options=task_options or {})
     named = _label_column(features, columns or {})
-    if label_list is None and named in classes:
+    if label_list is None and named in classes and reading.has_labels:
         label_list = classes[named]
     labels = None if label_list is None else renamed_labels(label_list, rename_labels)
-    reading = RowReading(task, None if labels is None else frozenset(labels), rename_labels or {})
+    reading = replace(reading, labels=None if labels is None else frozenset(labels))
     problems = Problems()
     rows = renamed_columns(_rows(dataset, classes), columns or {}, problems)
     examples = list(to_examples(rows, reading, problems))
     problems.raise_if_any()
-    found_labels = labels_of(examples) if labels is None else labels
-    return Dataset(examples, found_labels, task=task, mode=mode, tokenizer=tokenizer, max_seq_len=max_seq_len)
+    if labels is None:
+        labels = labels_of(examples) if reading.has_labels else []
+    options: dict[str, Any] = {"tokenizer": tokenizer, "max_seq_len": max_seq_len, "task_options": task_options}
+    return Dataset(examples, labels, task=task, mode=mode, **options)
 
 
 def _rows(dataset: Any, classes: Mapping[str, Sequence[str]]) -> Iterator[Row]:

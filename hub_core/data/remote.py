@@ -9,10 +9,10 @@ that it is fetched again when it has changed, and only then.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -80,14 +80,6 @@ def files_in(folder: str | Path) -> dict[str, str | Path]:
     return {name: f"{url}/{quote(name) if web else name}" for name in names}
 
 
-def clear_remote() -> int:
-    """Forget every file that was fetched from an address. Returns the bytes freed."""
-    folder = _cache()
-    freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    shutil.rmtree(folder, ignore_errors=True)
-    return freed
-
-
 def _fetched(url: str) -> Path:
     """The copy of an address in the cache; without network the last one there is."""
     name = _name(url)
@@ -124,6 +116,8 @@ def _fetch(files: Any, path: str, target: Path, *, url: str, size: Any) -> None:
             try:
                 files.get_file(path, str(copy))
             except Exception as error:
+                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise
                 done = copy.stat().st_size if copy.exists() else 0
                 raise _told(url, error, done=done, size=size) from error
             done = copy.stat().st_size

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from hub_core.data.check import ReadSplit
+from hub_core.data.check import ReadSplit, read_all, says_label
 from hub_core.data.dataset import DataFile, Dataset, renamed_labels
 from hub_core.data.folder import canonical_mode, find_split, splits_in
 from hub_core.data.lines import read_lines
@@ -143,8 +143,7 @@ class PublishedDataset(Dataset):
     def read_split(cls, path: Path, task: str) -> ReadSplit:
         """A file's rows, and everything that is wrong with the others."""
         problems = Problems(limit=sys.maxsize)
-        rows = list(to_examples(cls.rows(path, problems), RowReading(task, labelled=False), problems))
-        return ReadSplit(rows, (str(path),), problems.error().problems)
+        return read_all(cls.rows(path, problems), task, problems, file=path)
 
     @classmethod
     def _read(
@@ -164,7 +163,7 @@ class PublishedDataset(Dataset):
         problems = Problems()
         rows = cls.rows(path, problems)
         first = next(rows, None)
-        has_labels = first is None or any(first.columns.get(name) not in (None, "") for name in (*LABEL, "answers"))
+        has_labels = first is None or says_label(first)
         reading = replace(reading, labelled=has_labels if labelled is None else labelled)
         examples = list(to_examples(chain(() if first is None else [first], rows), reading, problems))
         if problems.count and reading.labelled and not has_labels:
