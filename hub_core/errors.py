@@ -129,7 +129,8 @@ def unknown(kind: str, name: object, known: Iterable[str], *, where: str = "", r
     """
     names = sorted(set(known))
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
-    near = near or [known for known in names if str(name).lower() in known.lower()][:3]
+    if not near and len(str(name)) > 2:  # a part of a name: wobert for wobert_chinese_base
+        near = [known for known in names if str(name).lower() in known.lower()][:3]
     text = f"unknown {kind} {name!r}" + (f" {where}" if where else "")
     if near:
         text += "; did you mean " + " or ".join(repr(n) for n in near) + "?"

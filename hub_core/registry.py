@@ -238,14 +238,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     are up to date."""
     import argparse
 
+    from hub_core.registry_page import pages
+
     parser = argparse.ArgumentParser(prog="python -m hub_core.registry", description=main.__doc__)
     parser.add_argument("--modules", type=Path, default=bundled("modules"), help="the folder of module folders")
     parser.add_argument("--output", type=Path, help="default: registry.json beside that folder")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the file is out of date")
     options = parser.parse_args(arguments)
     output = options.output or options.modules.parent / "registry.json"
-    from hub_core.registry_page import pages
-
     record = build_registry(options.modules)
     texts = {output: json.dumps(record, ensure_ascii=False, indent=1) + "\n"}
     texts |= pages(options.modules.parent / "docs", _parse_registry(record, output).search())

@@ -25,8 +25,8 @@ def tokenizer_from_files(
     >>> tokenizer_from_files("wordpiece", vocab="vocab.txt", lowercase=False)  # doctest: +SKIP
 
     Args:
-        type: ``wordpiece`` and ``ernie`` (take `vocab`), ``sentencepiece`` (`model`), ``ernie-tiny`` (all three),
-            ``char`` and ``word`` (`vocab`), or one of an installed plugin or a bundled module.
+        type: ``wordpiece``, ``ernie`` and ``wobert`` (take `vocab`), ``sentencepiece`` (`model`), ``ernie-tiny`` (all
+            three), ``char`` and ``word`` (`vocab`), or one of an installed plugin or a bundled module.
         vocab: the vocabulary, one token per line.
         model: the SentencePiece model.
         words: the word list, one word per line.

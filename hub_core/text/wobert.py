@@ -47,7 +47,7 @@ class WoBertTokenizer(Tokenizer):
         super().__init__(options)
         self._vocabulary = dict(vocabulary)
         self._segmenter: Segmenter = catalog().get("segmenter", self.options["segmenter"])()
-        # Letters are lowered already: once more would take accents from characters that the vocabulary has as they are.
+        # The words that come here are normalised already.
         self._pieces = wordpiece_backend(self._vocabulary, {"lowercase": False, "symbols": "keep"})
         self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (self._vocabulary[t] for t in _SPECIALS)
         self._splitter = SpecialSplitter(_SPECIALS)
