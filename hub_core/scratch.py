@@ -13,6 +13,7 @@ from hub_core.labels import labels_from_map
 from hub_core.plugins import catalog
 from hub_core.spec import ModuleSpec, parse_manifest
 from hub_core.tasks.task import Task
+from hub_core.text.files import tokenizer_from_files
 from hub_core.text.words import UnitTokenizer, build_unit_vocabulary, build_word_vocabulary, read_word_list
 
 if TYPE_CHECKING:
@@ -65,8 +66,9 @@ def module_from_manifest(
 ) -> TorchModule:
     """A new module as a manifest describes it: family, config (without ``vocab_size``) and tokenizer options.
 
-    The vocabulary is that of `word_list` (one word per line), or is counted in `examples`: units that stand there at
-    least `min_count` times, at most `max_vocabulary` of them. Raises ManifestError, SettingsError.
+    The vocabulary is that of `word_list` (one word per line; for ``wordpiece`` and its kin a ``vocab.txt``), or is
+    counted in `examples`: units that stand there at least `min_count` times, at most `max_vocabulary` of them. Raises
+    ManifestError, SettingsError, and DataError for a list that cannot be used.
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -94,8 +96,10 @@ def _tokenizer(
     """The tokenizer that the manifest asks for, with its vocabulary."""
     kind = spec.tokenizer.get("type")
     options = {key: value for key, value in spec.tokenizer.items() if key != "type"}
-    if kind == "word" and word_list is not None:
-        return read_word_list(word_list, options=options)
+    if word_list is not None:
+        if kind == "word":
+            return read_word_list(word_list, options=options)
+        return tokenizer_from_files(str(kind), vocab=word_list, **options)
     texts = (text for example in examples for text in (example.text, example.pair) if text)
     if kind == "word":
         return build_word_vocabulary(texts, min_count=min_count, max_size=max_vocabulary, options=options)
@@ -103,4 +107,5 @@ def _tokenizer(
     found = None if entry is None else entry.load()
     if isinstance(found, type) and issubclass(found, UnitTokenizer):  # `char`, and those of plugins
         return build_unit_vocabulary(found, texts, min_count=min_count, max_size=max_vocabulary, options=options)
-    raise SettingsError(unknown("tokenizer to build a vocabulary for", kind, ("char", "word")))
+    known = unknown("tokenizer to build a vocabulary for", kind, ("char", "word"))
+    raise SettingsError(f"{known}; give others a vocabulary (--word-list)")

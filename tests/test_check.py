@@ -68,7 +68,7 @@ class TestFindings:
         assert report.broken[0] == f"{reviews}/dev.tsv:2: the text is empty"
         assert [one.rpartition("/")[2] for one in report.broken[30:]] == [
             "dev.tsv:32: 1 column, expected 2 (label, text)",
-            "dev.tsv:34: no label, which 1 other rows have",
+            "dev.tsv:34: the label is empty",
         ]
         write(reviews / "dev.tsv", "label\ttext", "1\t好", "\t差")
         assert check_folder(reviews).broken == (f"{reviews}/dev.tsv:3: the label is empty",)

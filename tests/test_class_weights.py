@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def test_losses_and_gradients_are_those_of_torchs_weighted_loss(tmp_path: Path, 
             loss.backward()
             norm = torch.nn.utils.get_total_norm([p.grad for p in theirs.parameters() if p.grad is not None])
             optimizer.step()
-            expected.append((float(loss), float(norm)))
+            expected.append((loss.item(), norm.item()))
     assert [(row["loss"], row["grad_norm"]) for row in history] == [pytest.approx(pair, rel=1e-4) for pair in expected]
     for (name, one), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
         assert torch.allclose(one, other, atol=2e-5), name
@@ -128,10 +129,10 @@ def test_a_loss_of_whole_rows_is_refused(tmp_path: Path) -> None:
         trainer.train(labelled_rows(6))
 
 
-def test_targets_that_are_no_labels_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_targets_that_are_no_labels_are_refused(tmp_path: Path) -> None:
     """As a task that asks for a number has them."""
-    module, rows = module_and_rows(tmp_path, "seq-cls")
-    monkeypatch.setattr(type(module.task), "target", lambda self, label: 0.5)
+    module = tiny_module(tmp_path, task="seq-cls", labels=["stars"], task_options={"problem": "regression"})
+    rows = [replace(row, label=0.5) for row in module_and_rows(tmp_path, "seq-cls")[1]]
     trainer = Trainer(module, checkpoint_dir=tmp_path, use_vdl=False, settings=TrainSettings(class_weights="balanced"))
     with pytest.raises(SettingsError, match="for tasks with one label per row or per token, and not for seq-cls"):
         trainer.train(rows)

@@ -296,8 +296,9 @@ class TestHuggingFace:
         assert (row.text, row.pair, asked.label_list) == ("在哪里？", "北京在中国。", [])
         assert [(answer.text, answer.start) for answer in row.label] == [("中国", 3)]
         features = library.Features({"text": library.Value("string"), "label": library.ClassLabel(names=["a", "b"])})
-        texts = library.Dataset.from_dict({"text": ["一句话"], "label": [1]}, features=features)
-        assert from_hf(texts, task="masked-lm").label_list == []
+        texts = library.Dataset.from_dict({"text": ["一[MASK]话"], "label": [1]}, features=features)
+        (place,) = masked = from_hf(texts, task="masked-lm")
+        assert (place.label, masked.label_list) == (("b",), [])
         scored = library.Dataset.from_list([{"text": "a", "text_pair": "b", "label": 0.5}])
         data = from_hf(
             scored, task="text-matching", task_options={"problem": "regression", "form": "cosine"}, label_list=["score"]

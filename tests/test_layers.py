@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def test_a_network_from_below(tmp_path: Path, family: str, lowest: set[str], hig
     assert lowest <= depths[0]
     assert highest <= depths[blocks + 1]
     for number in range(1, blocks + 1):
-        assert len({name.split(".layer")[-1].split(".")[1] for name in depths[number]}) == 1
+        assert len({re.findall(r"layers?\.(\d+)\.", name)[-1] for name in depths[number]}) == 1
     assert sum(map(len, depths.values())) == len(list(module.network.parameters()))
 
 

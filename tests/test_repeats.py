@@ -154,7 +154,7 @@ class TestFromTheShell:
         outcome = hub(*student, "--seeds", "1,2,3")
         assert outcome.code == 0, outcome.err
         lines = [line.split() for line in outcome.out.splitlines()]
-        assert lines[0] == ["run", "steps", "accuracy", "macro_f1", "micro_f1"]
+        assert lines[0] == ["run", "steps", "accuracy", "macro_f1", "micro_f1", "matthews"]
         assert [line[0] for line in lines[2:]] == ["seed-1", "seed-2", "seed-3", "mean", "deviation"]
         scores = [float(line[2]) for line in lines[2:5]]
         assert float(lines[5][1]) == pytest.approx(statistics.fmean(scores), abs=1e-4)

@@ -77,6 +77,8 @@ def tiny_module(
     sizes = dict(OWN.get(family, {**SMALL, "layer_norm_eps": 1e-12}))
     if family not in ("electra", "albert", *OWN):
         sizes.pop("embedding_size")
+    if family == "xlnet":
+        sizes.pop("max_position_embeddings")
     full = {"vocab_size": tokenizer.vocab_size, **sizes, **config}
     builder = family_of(family, catalog())
     torch.manual_seed(seed)

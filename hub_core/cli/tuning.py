@@ -28,7 +28,6 @@ _NEVER = 1_000_000
     "tune",
     examples=[
         "hub tune --module ernie_tiny --task seq-cls --data tnews --space space.json --trials 20 --patience 2",
-        """echo '{"learning_rate": {"low": 1e-5, "high": 1e-4, "log": true}, "batch_size": [16, 32]}' > space.json""",
     ],
 )
 @job_options

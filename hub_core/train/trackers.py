@@ -74,7 +74,7 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         # What a killed run logged after its last state is logged again.
-        self._writer: Any = SummaryWriter(str(run.folder / "visualization"), purge_step=run.step)
+        self._writer: Any = SummaryWriter(str(run.folder / "visualization"), purge_step=run.step + 1)
 
     def log(self, values: Mapping[str, float], step: int) -> None:
         """See `Tracker.log`."""
