@@ -131,10 +131,10 @@ class TestInstalled:
         assert run.json["accuracy"] == 1.0
         scores = hub("evaluate", "-m", "./ckpt/best_model", "--data", "reviews", "--json").json
         assert scores["within_one"] == scores["accuracy"] == 1.0
-        (answer,) = hub("run", "./ckpt/best_model", "房间很好", "--json").json
+        (answer,) = hub("run", "./ckpt/best_model", "房间很好，很好", "--json").json
         assert answer["label"] == "5"
         assert hub("install", "./ckpt/best_model").code == 0
-        assert hub("run", "stars", "房间很差").out.splitlines()[-1].split()[:2] == ["房间很差", "1"]
+        assert hub("run", "stars", "房间很差，很差").out.splitlines()[-1].split()[:2] == ["房间很差，很差", "1"]
 
     def test_the_same_from_python(self, tmp_path: Path) -> None:
         import torch
