@@ -1,0 +1,64 @@
+"""Data for tasks that the public sets have no data set for, made from those that there are."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import hub_core as hub
+from hub_core.examples import Example
+
+#: The vocabulary of bert-base-chinese, for networks that read word pieces.
+VOCABULARY = Path(os.environ.get("HUB_DATA_HOME", "")) / "vocab" / "bert-base-chinese.vocab.txt"
+#: As many training rows of MSRA-NER as PaddleHub has.
+_ROWS = 20_864
+
+
+def entity_types(folder: Path) -> None:
+    """Which kinds of entities a sentence of MSRA-NER names: none, or any of PER, ORG, LOC."""
+    _from_entities(folder, lambda row: ",".join(sorted({tag[2:] for tag in row.label or () if tag != "O"})))
+
+
+def entity_share(folder: Path) -> None:
+    """The share of a sentence of MSRA-NER that belongs to entities, 0 to 1."""
+    _from_entities(folder, lambda row: f"{sum(tag != 'O' for tag in row.label or ()) / len(row.label or 'O'):.6f}")
+
+
+def masked_titles(folder: Path) -> None:
+    """Titles of THUCNews with one Chinese character hidden, the same one every time."""
+    generator = np.random.default_rng(0)
+    for mode, name in {"train.clean": "train", "dev": "dev", "test": "test"}.items():
+        rows = []
+        for title in (row.text for row in hub.datasets.THUCNews(mode=mode)):
+            places = [place for place, character in enumerate(title) if "一" <= character <= "龥"]
+            if places:
+                place = int(generator.choice(places))
+                rows.append({"text": f"{title[:place]}[MASK]{title[place + 1 :]}", "label": title[place]})
+        _write(folder / f"{name}.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def questions(folder: Path) -> None:
+    """CMRC2018 for those who have no train split of it: dev and trial to learn from, test to measure on."""
+    place = Path(os.environ["HUB_DATA_HOME"]) / "cmrc2018"
+    parts = {"train": ("cmrc2018_dev.json", "cmrc2018_trial.json"), "test": ("test_squad_style.json",)}
+    for split, names in parts.items():
+        documents = []
+        for name in names:
+            documents += json.loads((place / name).read_text(encoding="utf-8"))["data"]
+        _write(folder / f"{split}.json", json.dumps({"data": documents}, ensure_ascii=False))
+
+
+def _from_entities(folder: Path, label: Callable[[Example], str]) -> None:
+    for mode in ("train", "dev", "test"):
+        rows = list(hub.datasets.MSRA_NER(mode=mode))[:_ROWS]
+        lines = (json.dumps({"text": row.text, "label": label(row)}, ensure_ascii=False) + "\n" for row in rows)
+        _write(folder / f"{mode}.jsonl", "".join(lines))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
