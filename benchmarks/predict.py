@@ -14,7 +14,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,15 @@ CHARACTERS = [chr(code) for code in range(0x4E00, 0x4E00 + 3000)]
 LABELS = {"seq-cls": ["a", "b"], "token-cls": ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]}
 
 
-def make_module(layers: int, task: str, folder: Path, **sizes: int) -> TorchModule:
+def make_module(
+    layers: int,
+    task: str,
+    folder: Path,
+    *,
+    labels: Sequence[str] | None = None,
+    task_options: Mapping[str, Any] | None = None,
+    **sizes: int,
+) -> TorchModule:
     """A random BERT; `sizes` replace those of bert-base-chinese."""
     vocabulary = folder / "vocab.txt"
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *CHARACTERS]
@@ -45,8 +53,9 @@ def make_module(layers: int, task: str, folder: Path, **sizes: int) -> TorchModu
         config={"num_hidden_layers": layers, "vocab_size": 21128, **sizes},
         tokenizer=tokenizer_from_files("wordpiece", vocab=vocabulary),
         task=task,
-        label_map=LABELS[task],
+        label_map=labels or LABELS.get(task),
         name="benchmark",
+        task_options=task_options,
     )
 
 
