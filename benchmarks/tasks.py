@@ -213,8 +213,9 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as scratch:
                 sizes = {"layers": options.layers, "count": count, "rounds": options.rounds}
                 table.append(measured(name, case, Path(scratch), **sizes))
-    columns = ("task", "peer, rows/s", "hub torch", "hub onnx", "x torch", "x onnx")
-    print_table(f"Every task beside its peer, {options.layers} layers", columns, table)
+    if table:
+        columns = ("task", "peer, rows/s", "hub torch", "hub onnx", "x torch", "x onnx")
+        print_table(f"Every task beside its peer, {options.layers} layers", columns, table)
     if "heads" in options.only:
         with tempfile.TemporaryDirectory() as scratch:
             rows = heads(Path(scratch), layers=options.layers, count=options.texts, rounds=options.rounds)
