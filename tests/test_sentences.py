@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +176,28 @@ def test_the_nearest_texts_are_mined(tmp_path: Path) -> None:
         (negative,) = row.columns["negative"]
         allowed = [text for text in pool if text not in (row.text, row.pair)]
         assert own @ vectors[negative] == pytest.approx(max(own @ vectors[text] for text in allowed), abs=1e-5)
+
+
+def test_negatives_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    module = embedding(tmp_path)
+    module.save(tmp_path / "module")
+    rows = [(text, text[::-1], 1) for text in TEXTS] + [(*pair, 0) for pair in PAIRS]
+    lines = ["text_a\ttext_b\tlabel", *("\t".join(map(str, row)) for row in rows)]
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "dev.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    shell, mined = Hub(capsys), tmp_path / "mined" / "train.jsonl"
+    asked = ["-m", tmp_path / "module", "--data", tmp_path / "data", "--split", "dev", "--count", "2"]
+    said = shell("data", "negatives", *asked, "--output", mined, "--json").json
+    found = [json.loads(line) for line in mined.read_text(encoding="utf-8").splitlines()]
+    assert said == {"table": str(mined), "rows": len(TEXTS), "negatives": 2 * len(TEXTS)}
+    data = Dataset.from_rows(rows, task="embedding")
+    expected = [list(row.columns["negative"]) for row in hub.mine_negatives(module, data, count=2)]
+    assert [row["negative"] for row in found] == expected
+    trained = ["train", "-m", tmp_path / "module", "--task", "embedding", "--data", mined.parent, "--dev-split", ""]
+    assert shell(*trained, "--epochs", "1", "--no-tensorboard", "--output", tmp_path / "ckpt").code == 0
+    wrong = shell("data", "negatives", *asked, "--output", tmp_path / "mined.tsv")
+    assert wrong.code == 2
+    assert wrong.err.startswith(f"error: --output must end in .jsonl, which {tmp_path / 'mined.tsv'} does not")
 
 
 def test_a_pair_has_a_similarity_and_a_text_a_vector(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hub_core.cli.command import Command, Group, debug_option
-from hub_core.cli.options import PATH, columns_option, json_flag
-from hub_core.cli.output import note, print_json, print_table
+from hub_core.cli.loading import load_trained
+from hub_core.cli.options import PATH, columns_option, data_option, json_flag, named_module, use_gpu
+from hub_core.cli.output import note, print_json, print_record, print_table
+from hub_core.cli.splits import read_split
 from hub_core.cli.table import printable
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ _LABELS, _BROKEN = 20, 100
 
 @click.group("data", cls=Group, params=[debug_option()])
 def data() -> None:
-    """Look at data sets."""
+    """Look at data sets, and make them harder."""
 
 
 @data.command(
@@ -63,6 +66,55 @@ def check(folder: str, task: str | None, columns: Any, report: Path | None, as_j
         print_json(found.as_data())
     else:
         _print(found)
+
+
+@data.command(
+    "negatives",
+    cls=Command,
+    examples=["hub data negatives -m ./ckpt/best_model --data lcqmc --split dev --output mined/train.jsonl"],
+)
+@named_module
+@data_option
+@click.option("--split", default="train", show_default=True, help="Which file of the folder: train, dev, ...")
+@columns_option
+@click.option("--count", type=click.IntRange(min=1), default=1, show_default=True, help="Negatives per row.")
+@click.option(
+    "--skip",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Leave out so many of the nearest, of which more may be matches that nobody noted.",
+)
+@click.option("--output", type=PATH, required=True, help="The table to write (.jsonl); whole or not at all.")
+@use_gpu
+@json_flag
+def negatives(
+    name: str,
+    data: str,
+    split: str,
+    columns: Any,
+    count: int,
+    skip: int,
+    output: Path,
+    use_gpu: bool,
+    as_json: bool,
+) -> None:
+    """Find hard negatives for training embeddings.
+
+    Every pair of matching texts is written with the COUNT second texts of other rows that the module finds nearest to
+    its first one, and that no row says match it. `hub train --task embedding` then learns to tell them apart.
+    """
+    from hub_core.paths import write_text
+    from hub_core.train.negatives import mine_negatives
+
+    if output.suffix != ".jsonl":
+        raise click.UsageError(f"--output must end in .jsonl, which {output} does not")
+    rows = read_split(data, task="embedding", split=split, labels=None, renaming={}, columns=columns)
+    mined = mine_negatives(load_trained(name, task="embedding", use_gpu=use_gpu), rows, count=count, skip=skip)
+    lines = ({"text_a": row.text, "text_b": row.pair, "negative": list(row.columns["negative"])} for row in mined)
+    write_text(output, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    found = {"table": str(output), "rows": len(mined), "negatives": count * len(mined)}
+    print_record(found, as_json=as_json)
 
 
 def _print(found: DataReport) -> None:
