@@ -62,7 +62,7 @@ class Section:
     def tables(self) -> list[list[str]]:
         """The rows of its tables, as cells; of a cell that is no number only that it is there (``-``)."""
         rows = (line.replace("\\|", "") for line in self.prose.splitlines() if line.startswith("|"))
-        return [[cell if _NUMBER.fullmatch(cell) else "-" for cell in row.split("|")] for row in rows]
+        return [[cell.strip() if _NUMBER.fullmatch(cell) else "-" for cell in row.split("|")] for row in rows]
 
 
 def sections(page: Path) -> list[Section]:

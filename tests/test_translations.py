@@ -35,7 +35,7 @@ def targets(page: Path, section: Section) -> Counter[Path | str]:
     """Where the links of a section lead; a page (or picture) and its translation are the same."""
     found: Counter[Path | str] = Counter()
     for link in section.links:
-        path = (page.parent / link.partition("#")[0]).resolve()
+        path = (page.parent / (link.partition("#")[0] or page.name)).resolve()
         if path == translation(ROOT / "README.md").resolve():
             path = (ROOT / "README.md").resolve()
         if path.parent == (DOCS / "zh").resolve():

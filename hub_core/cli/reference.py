@@ -27,6 +27,7 @@ PAGES: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "Modules": "模块",
             "Answers": "预测与评测",
             "Making modules": "制作模块",
+            "Data": "数据",
             "This program": "程序本身",
         },
     }
