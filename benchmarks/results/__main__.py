@@ -35,12 +35,13 @@ def shell(*arguments: str) -> None:
 
 
 def trained(run: Run, data: str, folder: Path) -> Path:
-    """The best module of a run, trained now where it is not there."""
-    best = folder / "ckpt" / "best_model"
-    if not best.is_dir():
-        recipe = ["--manifest", str(RECIPES / f"{run.module}.json"), "--checkpoint-dir", str(folder / "ckpt")]
+    """The best module of a run, or its last where none was compared; trained now where it is not there."""
+    checkpoints = folder / "ckpt"
+    if not (checkpoints / "best_model").is_dir():  # a run that is over is not trained again
+        recipe = ["--manifest", str(RECIPES / f"{run.module}.json"), "--checkpoint-dir", str(checkpoints)]
         shell("train", *recipe, "--task", run.task, "--data", data, "--no-tensorboard", *shlex.split(run.train))
-    return best
+    best = checkpoints / "best_model"
+    return best if best.is_dir() else max(checkpoints.glob("epoch_*"), key=lambda path: int(path.name[len("epoch_") :]))
 
 
 def measured(run: Run, module: str, data: str, folder: Path) -> dict[str, Any]:
