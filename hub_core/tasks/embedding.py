@@ -84,6 +84,7 @@ class Embedding(Task):
         "loss": None,
         "scale": 20.0,
     }
+    network_options: ClassVar[tuple[str, ...]] = ("pooling", "normalize")
     metric_names = ("spearman", "mrr@10", "ndcg@10", "recall@1", "recall@10")
     main_metric = "spearman"
 
