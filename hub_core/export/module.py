@@ -95,26 +95,33 @@ def _written(module: TorchModule, graph: Graph, gate: Gate | None, folder: Path)
 
 
 def _check(module: TorchModule, format: str, int8: bool, gate: Gate | None) -> None:
-    task = module.known_task()
+    module.known_task()
     if format not in FORMATS:
         raise SettingsError(unknown("format", format, FORMATS, where="to export to"))
     if int8 and format != "onnx":
         raise SettingsError(f"int8 graphs are made for ONNX Runtime (format='onnx'), not for {format!r}")
-    if isinstance(task, Joint) and (int8 or gate is not None):
-        raise SettingsError(
-            f"a graph is measured for one task, and {module.spec.title} answers for {', '.join(task.parts)} together; "
-            "pick one with task= (or head=)"
-        )
+    if int8 or gate is not None:
+        check_measurable(module)
     if int8 and gate is None:
         raise SettingsError(
             "an int8 graph needs labelled rows to be measured on: --data FOLDER, or gate=Gate(examples)"
         )
     if gate is not None:
-        _check_rows(task, gate.examples)
+        _check_rows(module.known_task(), gate.examples)
     for package in _NEEDS[format]:
         if find_spec(package) is None:
             extra = "openvino" if package == "openvino" else "export"
             raise SettingsError(f"exporting to {format} needs {package}; `pip install 'hub_core[{extra}]'` brings it")
+
+
+def check_measurable(module: TorchModule) -> None:
+    """Raise SettingsError for a module of several heads: rows carry the labels of one task."""
+    task = module.known_task()
+    if isinstance(task, Joint):
+        raise SettingsError(
+            f"a graph is measured for one task, and {module.spec.title} answers for {', '.join(task.parts)} together; "
+            "pick one with task= (or head=)"
+        )
 
 
 def _check_rows(task: Task, examples: Sequence[Example]) -> None:
