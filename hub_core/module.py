@@ -66,8 +66,9 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
       has one of the same task with other labels.
     - `offline`: use no network (default: ``$HUB_OFFLINE``). `trust_code`: consent to run the module's plugin.py.
     - `engine`: what computes: ``torch``; ``onnx`` or ``openvino`` where the module has such a graph (`hub export`);
-      ``auto``: its graph where it has one, else torch. By default torch, and a graph only where there are no weights.
-      A graph comes as a `hub_core.exported.ExportedModule`, which answers as this one does and does not train.
+      ``auto``: its graph where it has one for this task, else torch. By default torch, and a graph only where there are
+      no weights. A graph comes as a `hub_core.exported.ExportedModule`, which answers as this one does and does not
+      train.
 
     Raises NotFoundError (unknown name, version or task), LabelError (labels that do not fit), CheckpointError
     (weights that are missing or do not fit), InstallError (files that cannot be fetched).
@@ -99,10 +100,11 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
     else:
         installed = ensure(name or "", version=version, offline=offline, trust_code=trust_code)
         spec, folder = installed.spec, installed.folder
-    graph = None if checkpoint is not None else _chosen_graph(folder, engine, wanted)
-    if graph is not None:
+    graph = None if checkpoint is not None else _chosen_graph(folder, engine)
+    exported = None if graph is None else _load_exported(spec, folder, graph, engine, wanted, trust_code=trust_code)
+    if exported is not None:
         # Typed as what callers nearly always get: they would have to ask for the class before every `parameters()`.
-        return cast("TorchModule", _load_exported(spec, folder, graph, wanted, trust_code=trust_code))
+        return cast("TorchModule", exported)
     return _load(spec, folder, wanted, trust_code=trust_code, foreign=checkpoint)
 
 
@@ -205,8 +207,8 @@ def _heads_beside(folder: Path) -> tuple[HeadSpec, ...]:
     return hf_spec(config, {}, ("tokenizer.json",), name="foreign", version="0.0.0", where=where).heads
 
 
-def _chosen_graph(folder: Path, engine: str | None, wanted: _Wanted) -> Graph | None:
-    """The folder's graph where that is to compute, None where torch is. Raises SettingsError for an engine without."""
+def _chosen_graph(folder: Path, engine: str | None) -> Graph | None:
+    """The folder's graph where that may compute, None where torch does. Raises SettingsError for an engine without."""
     graph = read_graph(folder)
     if engine not in (None, "auto", "torch", *FORMATS):
         raise SettingsError(unknown("engine", engine, ("auto", "torch", *FORMATS)))
@@ -214,7 +216,7 @@ def _chosen_graph(folder: Path, engine: str | None, wanted: _Wanted) -> Graph | 
     if engine is None or (engine == "torch" and graph is not None and graph.format == "torch"):
         return None if weights else graph
     if engine == "auto":
-        return graph if graph and not wanted.new_head and (can_run(graph) or not weights) else None
+        return graph if graph and (can_run(graph) or not weights) else None
     if engine == "torch":
         return None
     if graph is None or graph.format != engine:
@@ -224,14 +226,42 @@ def _chosen_graph(folder: Path, engine: str | None, wanted: _Wanted) -> Graph | 
 
 
 def _load_exported(
-    spec: ModuleSpec, folder: Path, graph: Graph, wanted: _Wanted, *, trust_code: bool
-) -> ExportedModule:
+    spec: ModuleSpec, folder: Path, graph: Graph, engine: str | None, wanted: _Wanted, *, trust_code: bool
+) -> ExportedModule | None:
+    """The module over a graph; None where the graph computes something else, and torch may take its place.
+
+    Raises SettingsError where it computes something else, and the graph was asked for or is all there is.
+    """
     own = module_catalog(spec, folder, trust_code=trust_code)
+    head = _choose_head(spec, wanted, own)
+    lacking = _lacking(spec, head, wanted)
+    if head.task is None or lacking:
+        if not (folder / WEIGHTS).is_file():
+            raise SettingsError(f"{folder} {lacking}, and no weights; export or train the module that it was made from")
+        if engine == "auto":
+            return None
+        makes = f", and `hub export {folder} OUT --task {wanted.task}` makes a graph of it"
+        remedy = makes if head.fresh and not wanted.new_head else ""
+        raise SettingsError(f"{folder} {lacking}; engine torch computes that from the weights{remedy}")
     tokenizer = own.get("tokenizer", spec.tokenizer.get("type", "")).from_folder(folder, spec.tokenizer)
-    task, fresh = _choose_head(spec, wanted, own)
-    if task is None or fresh:
-        raise SettingsError(f"{folder} holds the graph of a trained head, which cannot be replaced; train the module")
-    return ExportedModule(spec, folder, graph, tokenizer, task)
+    if head.name is not None and len(spec.heads) > 1:
+        graph = graph.of_head(head.name)
+    return ExportedModule(spec, folder, graph, tokenizer, head.task)
+
+
+def _lacking(spec: ModuleSpec, head: _Head, wanted: _Wanted) -> str | None:
+    """What a module's graph does not have of a head that is wanted; None where it has that head."""
+    has = f"has a graph for {' and '.join(dict.fromkeys(head.task for head in spec.heads))}"
+    if head.fresh and wanted.new_head:
+        return "holds the graph of a trained head, which cannot be replaced"
+    if head.task is None or head.fresh:
+        return f"{has}, not for {wanted.task}"
+    stored = next((known.options for known in spec.heads if known.name == head.name), {})
+    for name in head.task.network_options:
+        value = stored.get(name, head.task.option_defaults[name])
+        if value != head.task.options[name]:
+            return f"{has} with {name}={value!r}, not {head.task.options[name]!r}"
+    return None
 
 
 def _load(
@@ -249,11 +279,12 @@ def _load(
     _check_vocabulary(spec, tokenizer.vocab_size)
     if foreign is not None and foreign.heads:
         spec = replace(spec, heads=foreign.heads)
-    task, fresh = _choose_head(spec, wanted, own)
+    head = _choose_head(spec, wanted, own)
+    task, fresh = head.task, head.fresh
     heads = () if task is None else task.head_specs()
     weights = folder / WEIGHTS if foreign is None or foreign.file is None else foreign.file
     if foreign is None:
-        tensors = _of_chosen(read_weights(weights), spec, heads)
+        tensors = _of_chosen(read_weights(weights), spec, head)
     else:
         tensors = read_foreign_state(weights, family=spec.family, task=task.name if task else None)
         # A fine-tuned file of which nothing is known brings its own head, for the labels of this call.
@@ -280,8 +311,18 @@ def _check_vocabulary(spec: ModuleSpec, size: int) -> None:
         )
 
 
-def _choose_head(spec: ModuleSpec, wanted: _Wanted, own: Catalog) -> tuple[Task | None, bool]:
-    """The task with its labels, and whether its head is new (True) or the module's own (False)."""
+@dataclass(frozen=True)
+class _Head:
+    """The task that was chosen, with its labels (None: the bare encoder), whether its head is new, and the name of the
+    module's own head that it has (None: a new one, or all of several)."""
+
+    task: Task | None
+    fresh: bool = False
+    name: str | None = None
+
+
+def _choose_head(spec: ModuleSpec, wanted: _Wanted, own: Catalog) -> _Head:
+    """What the caller wants of what the module has. Raises NotFoundError, LabelError, SettingsError."""
     names = [head.name for head in spec.heads]
     if wanted.head is not None and wanted.head not in names:
         raise NotFoundError(unknown("head", wanted.head, names, where=f"of {spec.title}"))
@@ -289,34 +330,34 @@ def _choose_head(spec: ModuleSpec, wanted: _Wanted, own: Catalog) -> tuple[Task 
         from hub_core.tasks.joint import Joint
 
         parts = {head.name: own.get("task", head.task)(head.labels, head.options) for head in spec.heads}
-        return Joint(parts), False
+        return _Head(Joint(parts))
     fitting = [head for head in spec.heads if wanted.task in (None, head.task) and wanted.head in (None, head.name)]
     stored = fitting[0] if fitting else None
     if stored is not None and not wanted.new_head:
         kind = own.get("task", stored.task)
         agreed = _agreed_labels(spec, stored, wanted.labels)
-        return kind(agreed, {**stored.options, **wanted.task_options(kind)}), False
+        return _Head(kind(agreed, {**stored.options, **wanted.task_options(kind)}), name=stored.name)
     if wanted.task is None:
         if wanted.labels is not None:
             raise SettingsError("label_map needs a task; known: " + ", ".join(sorted(own.entries("task"))))
-        return None, False
+        return _Head(None)
     known = own.entries("task")
     if wanted.task not in known:
         raise NotFoundError(unknown("task", wanted.task, spec.supports or known, where=f"for {spec.title}"))
     _check_supported(wanted.task, spec.supports, f"for {spec.title}")
     kind = known[wanted.task].load()
     options = wanted.task_options(kind)
-    return kind(kind.labels_for(wanted.labels, wanted.num_classes, options), options), True
+    return _Head(kind(kind.labels_for(wanted.labels, wanted.num_classes, options), options), fresh=True)
 
 
-def _of_chosen(tensors: Mapping[str, Tensor], spec: ModuleSpec, heads: Sequence[HeadSpec]) -> Mapping[str, Tensor]:
-    """The tensors for a network with these heads, of a file that may hold several."""
-    if len(spec.heads) < 2 or len(heads) > 1:
+def _of_chosen(tensors: Mapping[str, Tensor], spec: ModuleSpec, head: _Head) -> Mapping[str, Tensor]:
+    """The tensors for a network with this head, of a file that may hold several."""
+    several = head.task is not None and len(head.task.head_specs()) > 1
+    if len(spec.heads) < 2 or several:
         return tensors
-    chosen = [head.name for head in spec.heads for one in heads if (head.task, head.labels) == (one.task, one.labels)]
-    prefix = f"heads.{chosen[0]}." if chosen else None
+    prefix = f"heads.{head.name}."
     kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("heads.")}
-    if prefix is not None:
+    if head.name is not None:
         kept |= {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     return kept
 

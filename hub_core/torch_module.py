@@ -228,6 +228,8 @@ def default_card(spec: ModuleSpec) -> str:
     lines = [f"# {spec.name}", "", spec.summary, "", f"- version: {spec.version}", f"- family: {spec.family}"]
     lines += [f"- base: {spec.base}"] if spec.base else []
     lines += [f"- licence: {spec.license}"] if spec.license else []
-    lines += [f"- task: {head.task}, labels: {', '.join(head.labels)}" for head in spec.heads]
+    lines += [
+        f"- task: {head.task}{', labels: ' if head.labels else ''}{', '.join(head.labels)}" for head in spec.heads
+    ]
     lines += [f"- {name}: {value}" for name, value in spec.metrics.items()]
     return "\n".join(lines) + "\n"

@@ -255,8 +255,19 @@ def test_rows_of_a_batch_have_equally_many_texts(tmp_path: Path) -> None:
         [{"text": "一", "text_b": "二"}, {"text": "三", "text_b": "四", "negative": "五"}], task="embedding"
     )
     features = [row for rows in encode_all(list(data), module.task, module.tokenizer, 16) for row in rows]
+    batch = module.task.collate(features, {})
     with pytest.raises(DataError, match="rows:2: 3 texts, others have 2"):
-        module.task.collate(features, {})
+        module.task.loss(torch.zeros(5, 8), batch)
+
+
+def test_texts_and_pairs_are_answered_together(tmp_path: Path) -> None:
+    module = embedding(tmp_path)
+    rows = [("新华社", "新华社北京"), "好", ("他们", "我们在"), "国务院"]
+    for row, answer in zip(rows, module.predict(rows, dtype="float32"), strict=True):
+        (alone,) = module.predict([row], dtype="float32")
+        assert answer.keys() == alone.keys()
+        name = "embedding" if isinstance(row, str) else "similarity"
+        assert answer[name] == pytest.approx(alone[name], abs=1e-6)
 
 
 def test_weights_count_only_rows_that_match(tmp_path: Path) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hub_core.cli.command import command
 from hub_core.cli.completing import ModuleName
 from hub_core.cli.loading import load_trained
-from hub_core.cli.options import PATH, json_flag, rename_labels
+from hub_core.cli.options import PATH, json_flag, rename_labels, task_options
 from hub_core.cli.output import print_record
 from hub_core.cli.splits import read_split
+
+if TYPE_CHECKING:
+    from hub_core.export.module import Gate
+    from hub_core.torch_module import TorchModule
 
 
 @command(
@@ -33,6 +37,7 @@ from hub_core.cli.splits import read_split
 @click.option("--data", help="Labelled rows on which the graph is measured against the module: a folder or a name.")
 @click.option("--split", default="dev", help="Which split of --data.")
 @click.option("--max-loss", type=click.FloatRange(min=0), default=0.01, help="How much of the score it may lose there.")
+@task_options
 @rename_labels
 @json_flag
 def export(name: str, out: Path, as_json: bool, **options: Any) -> None:
@@ -43,8 +48,8 @@ def export(name: str, out: Path, as_json: bool, **options: Any) -> None:
     """
     from hub_core.export.module import export_module
 
-    module = load_trained(name, task=options["task"])
-    gate = None if options["data"] is None else _gate(module.known_task(), options)
+    module = load_trained(name, task=options["task"], task_options=options["task_options"])
+    gate = None if options["data"] is None else _gate(module, options)
     graph = export_module(module, out, format=options["format"], int8=options["int8"], gate=gate)
     apart = graph.report["largest_difference"]
     record = {"folder": str(out), "format": graph.format, "precision": graph.precision}
@@ -52,9 +57,11 @@ def export(name: str, out: Path, as_json: bool, **options: Any) -> None:
     print_record({**record, **graph.report.get("accuracy", {})}, as_json=as_json)
 
 
-def _gate(task: Any, options: Mapping[str, Any]) -> Any:
-    from hub_core.export.module import Gate
+def _gate(module: TorchModule, options: Mapping[str, Any]) -> Gate:
+    from hub_core.export.module import Gate, check_measurable
 
+    check_measurable(module)
+    task = module.known_task()
     rows = read_split(
         options["data"],
         task=task.name,

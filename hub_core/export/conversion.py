@@ -21,71 +21,80 @@ from hub_core.nn.outputs import logits_of
 _LARGEST_MESSAGE = 1 << 30
 #: Smaller weights stay float32: a cast costs more than they take.
 _WORTH_HALVING = 256
-_AXES = ("batch", "length")
 
 
-class LogitsOnly(nn.Module):
-    """A network whose answer is its logits alone, with its inputs by position."""
+class Answer(nn.Module):
+    """A network whose answer is its logits alone, by the names of a graph's `outputs`: one, or one per head."""
 
-    def __init__(self, network: nn.Module, inputs: tuple[str, ...]) -> None:
+    def __init__(self, network: nn.Module, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
         super().__init__()
         self.network = network
-        self.inputs = inputs
+        self.inputs, self.outputs = inputs, outputs
 
-    def forward(self, *arrays: torch.Tensor) -> torch.Tensor:
-        """Logits of int64 arrays ``(batch, length)``."""
-        logits: torch.Tensor = logits_of(self.network(**dict(zip(self.inputs, arrays, strict=True))))
-        return logits
+    def forward(self, *arrays: torch.Tensor, **named: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Logits of int64 arrays ``(batch, length)``: in the order of the inputs or by name, as a tracer calls it."""
+        logits = logits_of(self.network(**dict(zip(self.inputs, arrays, strict=False)), **named))
+        parts = logits if isinstance(logits, tuple) else (logits,)
+        return dict(zip(self.outputs, parts, strict=True))
 
 
 def to_program(
-    network: nn.Module, sample: Mapping[str, torch.Tensor], *, max_length: int | None
+    network: nn.Module,
+    sample: Mapping[str, torch.Tensor],
+    *,
+    outputs: tuple[str, ...],
+    texts: int,
+    max_length: int | None,
 ) -> torch.export.ExportedProgram:
-    """A network as torch's own graph, of any batch and of any length up to `max_length`.
+    """A network as torch's own graph, of any number of rows, `texts` of them for each answer, and of any length up to
+    `max_length`.
 
     Raises ExportError where torch cannot trace it so.
     """
-    wrapped = LogitsOnly(network, tuple(sample)).eval()
-    free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("length", max=max_length)}
+    wrapped = Answer(network, tuple(sample), outputs).eval()
+    answers: Any = torch.export.Dim("answers")  # Dims can be multiplied, which their type does not say
+    free = {0: answers if texts == 1 else texts * answers, 1: torch.export.Dim("length", max=max_length)}
     shapes = {"arrays": (free,) * len(sample)}
     with tracing(network), _loops_over_time():
         return torch.export.export(wrapped, tuple(sample.values()), dynamic_shapes=shapes)
 
 
-def to_onnx(network: nn.Module, sample: Mapping[str, torch.Tensor], *, fused: bool) -> Any:
-    """A network as an `onnx_ir.Model` with one output ``logits``.
+def to_onnx(network: nn.Module, sample: Mapping[str, torch.Tensor], *, outputs: tuple[str, ...], fused: bool) -> Any:
+    """A network as an `onnx_ir.Model` with these outputs.
 
     `fused` puts ONNX Runtime's own operators in (attention, layer norm with its residual): other runtimes do not
     know them. Raises ExportError where the network cannot be traced.
     """
     from transformers import PreTrainedModel
 
+    # Its own networks or ours around its encoders: its exporter knows what stands in the encoder.
+    theirs = any(isinstance(part, PreTrainedModel) for part in network.modules())
+    wrapped = Answer(network, tuple(sample), outputs).eval()
     with tracing(network):
-        plain = isinstance(network, PreTrainedModel) and not hasattr(network, "qa_outputs")
-        model = _pretrained(network, sample, fused) if plain else _own(network, sample)
-    _name_axes(model, tuple(sample))
+        model = _transformers_graph(wrapped, sample, fused) if theirs else _own_graph(wrapped, sample)
+    _name_axes(model, tuple(sample), outputs)
     return model
 
 
-def _pretrained(network: Any, sample: Mapping[str, torch.Tensor], fused: bool) -> Any:
+def _transformers_graph(wrapped: Answer, sample: Mapping[str, torch.Tensor], fused: bool) -> Any:
     from transformers.exporters.configs import OnnxConfig
     from transformers.exporters.exporter_onnx import OnnxExporter
 
     shapes = {name: dict.fromkeys(range(2), torch.export.Dim.AUTO) for name in sample}
     config = OnnxConfig(dynamic_shapes=shapes, ort_fusions="cpu" if fused else None)
-    exporter: Any = OnnxExporter  # its constructor has no types
-    return exporter().export(network, dict(sample), config).program
+    exporter: Any = OnnxExporter  # its constructor has no types, and it takes more than its type says
+    return exporter().export(wrapped, dict(sample), config).program
 
 
-def _own(network: nn.Module, sample: Mapping[str, torch.Tensor]) -> Any:
+def _own_graph(wrapped: Answer, sample: Mapping[str, torch.Tensor]) -> Any:
     shapes = {"arrays": tuple(dict.fromkeys(range(2), torch.export.Dim.AUTO) for _ in sample)}
     program = torch.onnx.export(
-        LogitsOnly(network, tuple(sample)).eval(),
+        wrapped,
         tuple(sample.values()),
         dynamo=True,
         dynamic_shapes=shapes,
-        input_names=list(sample),
-        output_names=["logits"],
+        input_names=list(wrapped.inputs),
+        output_names=list(wrapped.outputs),
         verbose=False,
     )
     if program is None:
@@ -93,22 +102,24 @@ def _own(network: nn.Module, sample: Mapping[str, torch.Tensor]) -> Any:
     return program.model
 
 
-def _name_axes(model: Any, inputs: tuple[str, ...]) -> None:
-    """Say of inputs and output which axes are of any size; the tracer may have left the sample's sizes in."""
+def _name_axes(model: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+    """Say of inputs and outputs which axes are of any size; the tracer may have left the sample's sizes in."""
     import onnx_ir
 
     names = [value.name for value in model.graph.inputs]
     if sorted(names) != sorted(inputs):
         raise ExportError(f"the graph takes {', '.join(names)}, the tokenizer gives {', '.join(inputs)}")
     for value in model.graph.inputs:
-        value.shape = onnx_ir.Shape(_AXES)
-    logits = next((value for value in model.graph.outputs if value.name == "logits"), None)
-    if logits is None or logits.shape is None:
-        raise ExportError(f"the graph gives {', '.join(value.name for value in model.graph.outputs)}, and no logits")
-    *_, labels = logits.shape
-    logits.shape = onnx_ir.Shape((*_AXES[: len(logits.shape) - 1], labels))
+        value.shape = onnx_ir.Shape(("batch", "length"))
+    found = {value.name: value for value in model.graph.outputs}
+    missing = [name for name in outputs if name not in found or found[name].shape is None]
+    if missing:
+        raise ExportError(f"the graph gives {', '.join(found)}, and no {', '.join(missing)}")
+    for name in outputs:
+        *before, labels = found[name].shape
+        found[name].shape = onnx_ir.Shape((*("answers", "length")[: len(before)], labels))
     del model.graph.outputs[:]
-    model.graph.outputs.append(logits)
+    model.graph.outputs.extend(found[name] for name in outputs)
 
 
 def halve(model: Any) -> None:

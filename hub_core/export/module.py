@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from hub_core.errors import CheckpointError, ExportError, SettingsError, unknown
+from hub_core.errors import CheckpointError, DataError, ExportError, LabelError, SettingsError, unknown
 from hub_core.examples import Array, Batch, Example
 from hub_core.export.conversion import halve, save_onnx, to_onnx, to_program, tracing
-from hub_core.infer.graphs import FORMATS, Graph, open_graph
-from hub_core.infer.predictor import Engine, Predictor
+from hub_core.infer.graphs import FORMATS, Graph, open_graph, output_of
+from hub_core.infer.predictor import Engine, Logits, Predictor
 from hub_core.paths import atomic_folder
 from hub_core.spec import GRAPH, MANIFEST
 from hub_core.tasks.joint import Joint
+from hub_core.tasks.task import Task
 from hub_core.torch_engine import TorchEngine
 from hub_core.torch_module import TorchModule, check_strangers, check_target, default_card
 
@@ -48,7 +49,11 @@ def export_module(
     weights and activations are 8-bit integers, which processors with VNNI multiply four at a time; a `gate` decides
     whether the loss of accuracy is small enough. ``hub_core.Module(directory=folder)`` loads what comes out.
 
-    Raises SettingsError (no task, unknown format, int8 without a gate), ExportError (a network that cannot be traced,
+    A module of several heads becomes one graph, which answers for all of them in one pass; to measure it
+    (`gate`), pick a head.
+
+    Raises SettingsError (no task, unknown format, int8 without a gate), DataError (a gate's rows without labels, up to
+    20 of them named), ExportError (a network that cannot be traced,
     a graph whose answers differ, an int8 graph that loses too much), CheckpointError (a folder that holds other
     things, or cannot be written). In all these cases nothing is written.
     """
@@ -59,6 +64,7 @@ def export_module(
         format,
         _FILES[format],
         tuple(module.tokenizer.input_names),
+        _outputs(module.known_task()),
         "int8" if int8 else "float32",
         module.max_length,
         {name: array.tolist() for name, array in TorchEngine(module).constants().items()},
@@ -89,22 +95,51 @@ def _written(module: TorchModule, graph: Graph, gate: Gate | None, folder: Path)
 
 
 def _check(module: TorchModule, format: str, int8: bool, gate: Gate | None) -> None:
-    if isinstance(module.known_task(), Joint):
-        raise SettingsError("a module of several heads is exported head by head; pick one with task= (or head=)")
+    module.known_task()
     if format not in FORMATS:
         raise SettingsError(unknown("format", format, FORMATS, where="to export to"))
     if int8 and format != "onnx":
         raise SettingsError(f"int8 graphs are made for ONNX Runtime (format='onnx'), not for {format!r}")
+    if int8 or gate is not None:
+        check_measurable(module)
     if int8 and gate is None:
         raise SettingsError(
             "an int8 graph needs labelled rows to be measured on: --data FOLDER, or gate=Gate(examples)"
         )
-    if gate is not None and not gate.examples:
-        raise SettingsError("the data to measure the graph on has no rows")
+    if gate is not None:
+        _check_rows(module.known_task(), gate.examples)
     for package in _NEEDS[format]:
         if find_spec(package) is None:
             extra = "openvino" if package == "openvino" else "export"
             raise SettingsError(f"exporting to {format} needs {package}; `pip install 'hub_core[{extra}]'` brings it")
+
+
+def check_measurable(module: TorchModule) -> None:
+    """Raise SettingsError for a module of several heads: rows carry the labels of one task."""
+    task = module.known_task()
+    if isinstance(task, Joint):
+        raise SettingsError(
+            f"a graph is measured for one task, and {module.spec.title} answers for {', '.join(task.parts)} together; "
+            "pick one with task= (or head=)"
+        )
+
+
+def _check_rows(task: Task, examples: Sequence[Example]) -> None:
+    if not examples:
+        raise SettingsError("the data to measure the graph on has no rows")
+    problems = []
+    for number, example in enumerate(examples, start=1):
+        try:
+            task.check_labelled(example)
+        except LabelError as error:
+            problems.append(f"{example.key or f'row {number}'}: {error}")
+    if problems:
+        raise DataError(problems[:20], more=max(0, len(problems) - 20))
+
+
+def _outputs(task: Task) -> tuple[str, ...]:
+    """What a graph's logits are called."""
+    return tuple(map(output_of, task.parts)) if isinstance(task, Joint) else ("logits",)
 
 
 def _write_graph(module: TorchModule, graph: Graph, folder: Path) -> None:
@@ -114,9 +149,16 @@ def _write_graph(module: TorchModule, graph: Graph, folder: Path) -> None:
     network.eval()
     try:
         if graph.format == "torch":
-            torch.export.save(to_program(network, _sample(module), max_length=graph.max_length), str(path))
+            program = to_program(
+                network,
+                _sample(module),
+                outputs=graph.outputs,
+                texts=module.known_task().texts,
+                max_length=graph.max_length,
+            )
+            torch.export.save(program, str(path))
             return
-        model = to_onnx(network, _sample(module), fused=graph.format == "onnx")
+        model = to_onnx(network, _sample(module), outputs=graph.outputs, fused=graph.format == "onnx")
         if graph.precision == "int8":
             model = _quantized(module, model)
         if graph.format == "onnx":
@@ -176,14 +218,18 @@ def _difference(module: TorchModule, engine: Engine, *, exact: bool) -> float:
     for rows, length in _SHAPES:
         inputs = _rows(module, rows, length if limit is None else min(length, limit), generator)
         batch = Batch({"main": inputs})
-        apart = np.abs(np.asarray(reference.run(batch)) - np.asarray(engine.run(batch)))
-        if apart.ndim == 3:
-            mask = inputs.get("attention_mask", np.ones_like(inputs["input_ids"]))
-            apart = apart[mask.astype(bool)]
-        largest = max(largest, float(apart.max()))
+        mask = inputs.get("attention_mask", np.ones_like(inputs["input_ids"])).astype(bool)
+        for wanted, found in zip(_each(reference.run(batch)), _each(engine.run(batch)), strict=True):
+            apart = np.abs(wanted - found)
+            largest = max(largest, float((apart[mask] if apart.ndim == 3 else apart).max()))
     if exact and not largest <= _CLOSE:
         raise ExportError(f"the graph of {module.spec.title} differs from the network by {largest:.2g} in its logits")
     return largest
+
+
+def _each(logits: Logits) -> tuple[Array, ...]:
+    """The logits of each head."""
+    return logits if isinstance(logits, tuple) else (logits,)
 
 
 def _accuracy(module: TorchModule, engine: Engine, gate: Gate, precision: str) -> dict[str, Any]:

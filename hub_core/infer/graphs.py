@@ -9,8 +9,8 @@ import importlib.util
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,15 @@ class Graph:
     """What ``graph.json`` says.
 
     `format` is one of `FORMATS`, `file` the graph's file, `precision` ``float32`` or ``int8``; `inputs` are the names
-    of its int64 arrays ``(batch, length)``, `max_length` the most tokens of a row. `constants` are the arrays that
-    decoding needs (a CRF's transitions). `report` is what was measured when it was made.
+    of its int64 arrays ``(batch, length)``, `outputs` those of its logits (one, or one per head of the manifest, in
+    order), `max_length` the most tokens of a row. `constants` are the arrays that decoding needs (a CRF's transitions).
+    `report` is what was measured when it was made.
     """
 
     format: str
     file: str
     inputs: tuple[str, ...]
+    outputs: tuple[str, ...] = ("logits",)
     precision: str = "float32"
     max_length: int | None = None
     constants: Mapping[str, Any] = field(default_factory=dict)
@@ -43,6 +45,15 @@ class Graph:
         """The text of graph.json."""
         return json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n"
 
+    def of_head(self, head: str) -> Graph:
+        """What computes one head of a graph that has several."""
+        return replace(self, outputs=(output_of(head),))
+
+
+def output_of(head: str) -> str:
+    """The name of a head's logits in a graph of several heads."""
+    return f"logits.{head}"
+
 
 def read_graph(folder: Path) -> Graph | None:
     """The graph of a module folder, None where it has none. Raises CheckpointError where it cannot be understood."""
@@ -51,7 +62,7 @@ def read_graph(folder: Path) -> Graph | None:
         return None
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        graph = Graph(**{**record, "inputs": tuple(record["inputs"])})
+        graph = Graph(**{**record, **{key: tuple(record[key]) for key in ("inputs", "outputs") if key in record}})
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}; export the module again") from error
     if graph.format not in FORMATS:
@@ -87,16 +98,21 @@ class _GraphEngine(ABC):
     tokens_per_batch = 512
 
     def __init__(self, graph: Graph) -> None:
-        self._inputs = graph.inputs
+        self._inputs, self._outputs = graph.inputs, graph.outputs
         self._constants = {name: np.asarray(array, dtype=np.float64) for name, array in graph.constants.items()}
 
     def constants(self) -> Mapping[str, Array]:
         """Arrays that decoding needs beside the logits."""
         return self._constants
 
-    @abstractmethod
-    def run(self, batch: Batch) -> Array:
+    def run(self, batch: Batch) -> Logits:
         """The float32 logits of a batch."""
+        found = self._run({name: batch.inputs[name] for name in self._inputs})
+        return found[0] if len(found) == 1 else tuple(found)
+
+    @abstractmethod
+    def _run(self, inputs: Mapping[str, Array]) -> Sequence[Array]:
+        """The graph's outputs, float32, in order."""
 
     def stream(self, batches: Iterable[Batch]) -> Iterator[Logits]:
         """The logits of each batch in turn."""
@@ -116,11 +132,9 @@ class OnnxEngine(_GraphEngine):
         options.intra_op_num_threads = _threads()
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def run(self, batch: Batch) -> Array:
-        """The float32 logits of a batch."""
-        (logits,) = self._session.run(["logits"], {name: batch.inputs[name] for name in self._inputs})
-        result: Array = logits
-        return result
+    def _run(self, inputs: Mapping[str, Array]) -> Sequence[Array]:
+        found: list[Array] = self._session.run(list(self._outputs), dict(inputs))
+        return found
 
 
 class OpenVinoEngine(_GraphEngine):
@@ -137,12 +151,10 @@ class OpenVinoEngine(_GraphEngine):
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": _threads(), **hints[dtype]}
         self._model = openvino.Core().compile_model(str(path), "CPU", settings)
 
-    def run(self, batch: Batch) -> Array:
-        """The float32 logits of a batch."""
+    def _run(self, inputs: Mapping[str, Array]) -> Sequence[Array]:
         # A request of its own for each call: several threads may share the engine.
-        found = self._model.create_infer_request().infer({name: batch.inputs[name] for name in self._inputs})
-        result: Array = np.array(found["logits"], dtype=np.float32)
-        return result
+        found = self._model.create_infer_request().infer(dict(inputs))
+        return [np.array(found[name], dtype=np.float32) for name in self._outputs]
 
 
 class ProgramEngine(_GraphEngine):
@@ -155,16 +167,16 @@ class ProgramEngine(_GraphEngine):
 
         super().__init__(graph)
         _refuse_dtype(dtype, "torch")
-        self._program = torch.export.load(str(path)).module()
+        # Its guards would refuse a single pair, which the tracer took for another case; what it has traced answers
+        # that too, and `hub export` compares such a row. The range of lengths is checked all the same.
+        self._program = torch.export.load(str(path)).module(check_guards=False)
 
-    def run(self, batch: Batch) -> Array:
-        """The float32 logits of a batch."""
+    def _run(self, inputs: Mapping[str, Array]) -> Sequence[Array]:
         import torch
 
         with torch.inference_mode():
-            logits = self._program(*(torch.from_numpy(batch.inputs[name]) for name in self._inputs))
-        result: Array = logits.numpy()
-        return result
+            found = self._program(*(torch.from_numpy(array) for array in inputs.values()))
+        return [found[name].numpy() for name in self._outputs]
 
 
 #: The formats and their engines.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -84,6 +84,7 @@ class Embedding(Task):
         "loss": None,
         "scale": 20.0,
     }
+    network_options: ClassVar[tuple[str, ...]] = ("pooling", "normalize")
     metric_names = ("spearman", "mrr@10", "ndcg@10", "recall@1", "recall@10")
     main_metric = "spearman"
 
@@ -190,9 +191,13 @@ class Embedding(Task):
         return SentenceNetwork(encoder, prefix, pooling=self.options["pooling"], normalize=self.options["normalize"])
 
     def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        """CoSENT's loss, or that of finding each row's second text in the batch, times the weight of the rows."""
+        """CoSENT's loss, or that of finding each row's second text in the batch, times the weight of the rows.
+
+        Raises DataError for rows that have unlike numbers of texts.
+        """
         from hub_core.nn.contrast import cosent, in_batch
 
+        _check_texts(batch)
         vectors = logits.float().view(len(batch.weights), -1, logits.shape[-1])  # (rows, texts, width)
         scale = float(self.options["scale"])
         if self._learns_order(batch):
@@ -204,10 +209,9 @@ class Embedding(Task):
         return float((batch.weights if self._learns_order(batch) else self._weights(batch)).sum())
 
     def collate(self, rows: Sequence[Features], padding: Mapping[str, int], length: int | None = None) -> Batch:
-        """See `Task.collate`; rows of a batch to learn from must have equally many texts."""
-        if len({row.texts for row in rows}) > 1 and rows[0].target is None and rows[0].texts > 1:
-            raise DataError([f"{row.key}: {row.texts} texts, others have {rows[0].texts}" for row in rows[1:]][:20])
-        return super().collate(rows, padding, length)
+        """See `Task.collate`; the batch also says how many texts each row has, which must be alike to learn from."""
+        batch = super().collate(rows, padding, length)
+        return replace(batch, columns={**batch.columns, "texts": tuple(row.texts for row in rows)})
 
     def collate_targets(self, rows: Sequence[Features], length: int | None = None) -> Array:  # noqa: ARG002
         """Targets ``(batch,)``."""
@@ -242,6 +246,17 @@ class Embedding(Task):
     def _weights(self, batch: Batch) -> Any:
         """The weights of rows that match; the second text of another row is something to tell apart from them."""
         return batch.weights if batch.targets is None else batch.weights * (batch.targets > 0.5)
+
+
+def _check_texts(batch: Batch) -> None:
+    first, *others = batch.columns["texts"]
+    unlike = [
+        f"{key}: {count} texts, others have {first}"
+        for key, count in zip(batch.keys[1:], others, strict=True)
+        if count != first
+    ]
+    if unlike:
+        raise DataError(unlike[:20], more=max(0, len(unlike) - 20))
 
 
 def _read_negatives(row: Row) -> dict[str, tuple[str, ...]]:

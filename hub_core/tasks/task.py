@@ -63,6 +63,8 @@ class Task(ABC):
     one_row: bool = True
     asked_names: ClassVar[tuple[str, ...]] = ("text", "text_pair")
     option_defaults: ClassVar[Mapping[str, Any]] = {"max_seq_len": None}
+    #: Options that the network depends on: a graph has them as they were when it was made.
+    network_options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, labels: Sequence[str], options: Mapping[str, Any] | None = None) -> None:
         self.labels = tuple(labels)

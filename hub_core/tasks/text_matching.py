@@ -34,6 +34,7 @@ class TextMatching(SeqCls):
 
     name: ClassVar[str] = "text-matching"
     option_defaults: ClassVar[Mapping[str, Any]] = {**SeqCls.option_defaults, "form": "vectors", "pooling": "mean"}
+    network_options: ClassVar[tuple[str, ...]] = ("form", "pooling")
 
     def check_options(self) -> None:
         """See `Task.check_options`."""

@@ -1,0 +1,250 @@
+"""Exported graphs of every task: the whole answers are the module's, whatever computes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import Hub
+from tiny import CHARACTERS, LABELS, tiny_module
+
+import hub_core as hub
+from hub_core.errors import DataError, ExportError, SettingsError
+from hub_core.examples import Example
+from hub_core.export.module import Gate, export_module
+from hub_core.exported import ExportedModule
+from hub_core.infer.graphs import read_graph
+from hub_core.torch_module import TorchModule
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*were cut to max_seq_len:UserWarning")
+
+PAIRS = [("新华社", "新华社北京"), ("好", CHARACTERS), ("他们", "我们在"), ("国务院", "国务院副总理")]
+TEXTS = ["新华社北京", "好", CHARACTERS * 2, "北京5月7日电"]
+QUESTIONS = [("谁在北京", CHARACTERS * 2), ("好", "今天"), ("美国的总理是谁", CHARACTERS)]
+MASKED = ["新华社[MASK]京", "今[MASK]在[MASK]海" + CHARACTERS, "[MASK]"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A module to export, rows to ask it, and the formats that every run of the tests makes (the others are slow)."""
+
+    family: str
+    task: str
+    rows: Sequence[Any]
+    quick: tuple[str, ...]
+    labels: tuple[str, ...] = ("different", "same")
+    options: Mapping[str, Any] | None = None
+
+
+CASES = {
+    "matching-vectors": Case("bert", "text-matching", PAIRS, ("onnx",)),
+    "matching-cosine": Case("ernie", "text-matching", PAIRS, ("torch",), options={"form": "cosine", "pooling": "cls"}),
+    "matching-cross": Case("roberta", "text-matching", PAIRS, (), options={"form": "cross"}),
+    "matching-bilstm": Case("bilstm", "text-matching", PAIRS, ("openvino",), options={"pooling": "last"}),
+    "embedding": Case("bert", "embedding", [*TEXTS, *PAIRS], ("torch",)),
+    "embedding-pooler": Case("bert", "embedding", TEXTS, (), options={"pooling": "pooler", "normalize": False}),
+    "embedding-tokens": Case("bilstm", "embedding", TEXTS, (), options={"pooling": "tokens"}),
+    "embedding-cnn": Case("cnn", "embedding", [*TEXTS, *PAIRS], ("onnx",), options={"pooling": "max"}),
+    "answers": Case("roberta", "question-answering", QUESTIONS, ("onnx",), options={"doc_stride": 8}),
+    "answers-none": Case("electra", "question-answering", QUESTIONS, (), options={"null_threshold": -9.0}),
+    "masked": Case("albert", "masked-lm", MASKED, ("openvino",)),
+    "masked-bert": Case("bert", "masked-lm", MASKED, (), options={"top_k": 3}),
+    "several-labels": Case(
+        "bow", "seq-cls", TEXTS, ("torch",), ("a", "b", "c"), {"problem": "multi-label", "threshold": [0.4, 0.5, 0.6]}
+    ),
+    "several-labels-bert": Case("bert", "seq-cls", [*TEXTS, *PAIRS], (), ("a", "b"), {"problem": "multi-label"}),
+    "number": Case("bert", "seq-cls", [*TEXTS, *PAIRS], ("torch",), ("score",), {"problem": "regression"}),
+}
+PLACES = [
+    pytest.param(name, format, marks=() if format in case.quick else pytest.mark.slow, id=f"{name}-{format}")
+    for name, case in CASES.items()
+    for format in ("onnx", "openvino", "torch")
+]
+
+
+def module_of(case: Case, folder: Path) -> TorchModule:
+    return tiny_module(folder, family=case.family, task=case.task, labels=case.labels, task_options=case.options)
+
+
+def same(found: Any, wanted: Any) -> None:
+    """Answers that are alike in all that is told, numbers up to rounding."""
+    assert type(found) is type(wanted)
+    if isinstance(wanted, Mapping):
+        assert found.keys() == wanted.keys()
+        for name in wanted:
+            same(found[name], wanted[name])
+    elif isinstance(wanted, list):
+        assert len(found) == len(wanted)
+        for one, other in zip(found, wanted, strict=True):
+            same(one, other)
+    elif isinstance(wanted, float):
+        assert found == pytest.approx(wanted, abs=2e-5)
+    else:
+        assert found == wanted
+
+
+@pytest.mark.parametrize(("name", "format"), PLACES)
+def test_the_whole_answer_is_the_modules(tmp_path: Path, name: str, format: str) -> None:
+    case = CASES[name]
+    module = module_of(case, tmp_path)
+    export_module(module, tmp_path / "out", format=format)
+    graph = hub.Module(directory=tmp_path / "out")
+    assert isinstance(graph, ExportedModule)
+    wanted = module.predict(case.rows, max_seq_len=40, dtype="float32")
+    same(graph.predict(case.rows, max_seq_len=40), wanted)
+    same(graph.predict(case.rows[:1], max_seq_len=40), wanted[:1])
+    same(graph.predict(case.rows, max_seq_len=40, batch_size=1), wanted)
+    same(graph.predict(case.rows * 3, max_seq_len=40, batch_size=5), wanted * 3)
+    assert graph.predict([]) == []
+    assert read_graph(tmp_path / "out").report["largest_difference"] < 1e-4  # type: ignore[union-attr]
+
+
+def test_ways_of_asking_are_the_modules(tmp_path: Path) -> None:
+    module = module_of(CASES["embedding"], tmp_path)
+    export_module(module, tmp_path / "out", format="torch")
+    graph = hub.Module(directory=tmp_path / "out")
+    np.testing.assert_allclose(graph.get_embedding(TEXTS), module.get_embedding(TEXTS, dtype="float32"), atol=1e-5)
+    (answer,) = graph.predict([PAIRS[0]])
+    first, second = graph.get_embedding(PAIRS[0])
+    assert answer["similarity"] == pytest.approx(float(first @ second), abs=1e-5)
+    rows = [{"text": text} for text in TEXTS]
+    same(graph.predict(rows), module.predict(rows, dtype="float32"))
+    with pytest.raises(SettingsError, match="vectors of another kind need the module's weights"):
+        graph.get_embedding(TEXTS, pooling="max")
+    with pytest.raises(
+        SettingsError, match=r"has a graph for embedding with pooling='mean', not 'max', and no weights"
+    ):
+        hub.Module(directory=tmp_path / "out", task_options={"pooling": "max"})
+    with pytest.raises(SettingsError, match=r"has a graph for embedding, not for seq-cls, and no weights; export or"):
+        hub.Module(directory=tmp_path / "out", task="seq-cls")
+    changed = hub.Module(directory=tmp_path / "out", task_options={"max_seq_len": 12})
+    assert [row["truncated"] for row in changed.predict(TEXTS)] == [False, False, True, False]
+
+
+@pytest.mark.parametrize("name", ["answers", "matching-vectors", "embedding", "masked-bert"])
+def test_onnx_runtimes_own_operators_are_in_every_tasks_graph(tmp_path: Path, name: str) -> None:
+    import torch
+
+    from hub_core.export.conversion import to_onnx
+    from hub_core.export.module import _sample
+
+    module = module_of(CASES[name], tmp_path)
+    with torch.no_grad():
+        model = to_onnx(module.network, _sample(module), outputs=("logits",), fused=True)
+    found = {node.op_type for node in model.graph if node.domain == "com.microsoft"}
+    assert {"SkipLayerNormalization", "BiasGelu"} <= found
+
+
+def joint_module(tmp_path: Path) -> TorchModule:
+    """Entities, a mood, and another mood with the same labels, on one encoder."""
+    parts = {"entities": tiny_module(tmp_path, labels=LABELS, seed=1)}
+    shared = parts["entities"].family.encoder(parts["entities"].network).state_dict()
+    for seed, name in enumerate(("mood", "later"), start=2):
+        parts[name] = tiny_module(tmp_path, task="seq-cls", labels=("negative", "positive"), seed=seed)
+        parts[name].family.encoder(parts[name].network).load_state_dict(shared, strict=False)
+    first, second = (parts[name].family.encoder(parts[name].network) for name in ("mood", "later"))
+    second.load_state_dict(first.state_dict())  # a classifier of texts has a pooler too
+    return hub.combine(parts)
+
+
+@pytest.mark.parametrize("format", ["onnx", "torch", pytest.param("openvino", marks=pytest.mark.slow)])
+def test_several_heads_are_one_graph(tmp_path: Path, format: str) -> None:
+    module = joint_module(tmp_path)
+    made = export_module(module, tmp_path / "out", format=format)
+    assert made.outputs == ("logits.entities", "logits.mood", "logits.later")
+    graph = hub.Module(directory=tmp_path / "out")
+    wanted = module.predict(TEXTS, max_seq_len=40, dtype="float32")
+    assert wanted[0].keys() == {"entities", "mood", "later"}
+    same(graph.predict(TEXTS, max_seq_len=40), wanted)
+    same(graph.predict(TEXTS[:1], max_seq_len=40), wanted[:1])
+    same(graph.predict(TEXTS, max_seq_len=40, batch_size=1), wanted)
+    short = [text for text in TEXTS if len(text) < 20]
+    answers = module.predict(short, dtype="float32")
+    for head in ("entities", "mood", "later"):
+        same(hub.Module(directory=tmp_path / "out", head=head).predict(short), [row[head] for row in answers])
+    same(hub.Module(directory=tmp_path / "out", task="seq-cls").predict(short), [row["mood"] for row in answers])
+
+
+def test_heads_with_the_same_labels_are_told_apart_by_name(tmp_path: Path) -> None:
+    module = joint_module(tmp_path)
+    module.save(tmp_path / "both")
+    answers = module.predict(TEXTS[:2], dtype="float32")
+    for head in ("mood", "later"):
+        alone = hub.Module(directory=tmp_path / "both", head=head)
+        same(alone.predict(TEXTS[:2], dtype="float32"), [row[head] for row in answers])
+    assert answers[0]["mood"] != answers[0]["later"]
+
+
+def test_several_heads_are_not_measured_together(tmp_path: Path) -> None:
+    module = joint_module(tmp_path)
+    wanted = "answers for entities, mood, later together; pick one with task="
+    with pytest.raises(SettingsError, match=wanted):
+        export_module(module, tmp_path / "out", gate=Gate([Example("好", label="positive")]))
+    with pytest.raises(SettingsError, match=wanted):
+        export_module(module, tmp_path / "out", int8=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_int8_is_measured_by_the_tasks_own_score(tmp_path: Path) -> None:
+    module = module_of(CASES["number"], tmp_path)
+    texts = [CHARACTERS[start : start + 9] for start in range(0, 90, 3)]
+    rows = [(text, row["score"]) for text, row in zip(texts, module.predict(texts, dtype="float32"), strict=True)]
+    data = list(hub.datasets.Dataset.from_rows(rows, task="seq-cls", task_options={"problem": "regression"}))
+    graph = export_module(module, tmp_path / "int8", int8=True, gate=Gate(data, max_loss=0.5))
+    found = graph.report["accuracy"]
+    assert (found["metric"], found["rows"]) == ("spearman", len(texts))
+    assert found["network"] == pytest.approx(1, abs=0.01)  # `auto` may have computed in bfloat16
+    assert 0.5 <= found["graph"] <= 1
+    reversed_rows = [(text, -score) for text, score in rows]
+    wrong = list(hub.datasets.Dataset.from_rows(reversed_rows, task="seq-cls", task_options={"problem": "regression"}))
+    with pytest.raises(ExportError, match=r"its spearman is -.* where the network's is -"):
+        export_module(module, tmp_path / "refused", int8=True, gate=Gate(wrong, max_loss=-2.0))
+
+
+def test_int8_of_vectors_needs_pairs(tmp_path: Path) -> None:
+    module = module_of(CASES["embedding"], tmp_path)
+    with pytest.raises(DataError, match=r"row 1: it has no second text(.|\n)*b\.tsv:2: it has no second text"):
+        export_module(module, tmp_path / "out", int8=True, gate=Gate([Example("好"), Example("他", key="b.tsv:2")]))
+
+
+def test_a_graph_computes_its_own_task_only(tmp_path: Path) -> None:
+    for name, own in (("bilstm-ner-zh", "token-cls"), ("bilstm-sentiment-zh", "seq-cls")):
+        assert isinstance(hub.Module(name, task=own, engine="auto"), ExportedModule)
+        module = hub.Module(name, task="embedding", engine="auto")
+        assert isinstance(module, TorchModule)
+        np.testing.assert_allclose(
+            [row["embedding"] for row in module.predict(TEXTS)],
+            hub.Module(name).get_embedding(TEXTS, normalize=True),
+            atol=1e-6,
+        )
+        remedy = rf"{name}\S* has a graph for {own}, not for embedding; engine torch computes .* `hub export \S* OUT "
+        with pytest.raises(SettingsError, match=remedy + "--task embedding` makes a graph of it"):
+            hub.Module(name, task="embedding", engine="onnx")
+        with pytest.raises(SettingsError, match="cannot be replaced; engine torch computes that from the weights$"):
+            hub.Module(name, task=own, label_map=["a", "b"], new_head=True, engine="onnx")
+
+
+def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shell = Hub(capsys)
+    (row,) = shell("run", "bilstm-sentiment-zh", "房间很干净", "--task", "embedding", "--json").json
+    assert len(row["embedding"]) == 192
+    failed = shell.fails("run", "bilstm-sentiment-zh", "好", "--task", "embedding", "--engine", "onnx")
+    assert "has a graph for seq-cls, not for embedding; engine torch" in failed
+    out, options = tmp_path / "out", ("--task", "embedding", "--task-option", "pooling=max")
+    shell("export", "bilstm-sentiment-zh", out, *options, "--format", "torch")
+    (found,) = shell("run", out, "房间很干净", "--json").json
+    (wanted,) = shell("run", "bilstm-sentiment-zh", "房间很干净", *options, "--json").json
+    same(found, wanted)
+    heads = json.loads((out / "module.json").read_text())["heads"]
+    assert [(head["task"], head["options"]) for head in heads] == [("embedding", {"pooling": "max"})]
+    joint_module(tmp_path).save(tmp_path / "joint")
+    reviews = "answers for entities, mood, later together; pick one with task="
+    assert reviews in shell.fails("export", tmp_path / "joint", tmp_path / "none", "--data", tmp_path)
+    assert "unknown task 'masked-lm'" in shell.fails(
+        "export", "bilstm-ner-zh", tmp_path / "none", "--task", "masked-lm"
+    )
