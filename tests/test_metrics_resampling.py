@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest, bootstrap, spearmanr
+from scipy.stats import binomtest, bootstrap, rankdata
 
 from hub_core.errors import SettingsError
 from hub_core.examples import Array
@@ -79,22 +79,29 @@ GOLD = DRAW.integers(0, 6, 120).astype(float)
 CLOSE, FAR = GOLD + DRAW.normal(size=120), GOLD + 3 * DRAW.normal(size=120)
 
 
-def scipy_spearman(gold: Array, predicted: Array) -> float:
-    return float(spearmanr(gold, predicted).statistic)
+def ranked(gold: Array, predicted: Array, axis: int) -> Array:
+    one, two = (rankdata(side, axis=axis) - (side.shape[axis] + 1) / 2 for side in (gold, predicted))
+    return (one * two).sum(axis) / np.sqrt((one**2).sum(axis) * (two**2).sum(axis))
 
 
 def test_the_interval_of_a_rank_correlation_is_scipys() -> None:
     measure = RankMeasure("spearman", GOLD, CLOSE)
     assert measure.value == pytest.approx(spearman(GOLD, CLOSE), rel=1e-12)
-    ours = interval(measure, resamples=4000)
-    kind = {"paired": True, "vectorized": False, "method": "percentile", "n_resamples": 2000, "rng": 1}
-    theirs = bootstrap((GOLD, CLOSE), scipy_spearman, **kind)
-    assert ours == pytest.approx(tuple(theirs.confidence_interval), abs=0.08 * width(ours))
-    ours = difference(measure, RankMeasure("spearman", GOLD, FAR), resamples=4000)
+    theirs = bootstrap((GOLD, CLOSE), ranked, paired=True, method="percentile", rng=1)
+    ours = interval(measure)
+    assert ours == pytest.approx(tuple(theirs.confidence_interval), abs=0.05 * width(ours))
+
+
+def test_a_paired_difference_of_rank_correlations_is_scipys() -> None:
     theirs = bootstrap(
-        (GOLD, CLOSE, FAR), lambda gold, one, two: scipy_spearman(gold, two) - scipy_spearman(gold, one), **kind
+        (GOLD, CLOSE, FAR),
+        lambda gold, one, two, axis: ranked(gold, two, axis) - ranked(gold, one, axis),
+        paired=True,
+        method="percentile",
+        rng=1,
     )
-    assert ours == pytest.approx(tuple(theirs.confidence_interval), abs=0.08 * width(ours))
+    ours = difference(RankMeasure("a", GOLD, CLOSE), RankMeasure("a", GOLD, FAR))
+    assert ours == pytest.approx(tuple(theirs.confidence_interval), abs=0.05 * width(ours))
 
 
 def test_a_sample_is_ranked_anew() -> None:
@@ -163,6 +170,8 @@ def test_what_cannot_be_resampled() -> None:
         difference(Measure.mean("a", [1, 0]), Measure.mean("a", [1]))
     with pytest.raises(SettingsError, match="120 gold rows cannot be compared with 3"):
         difference(RankMeasure("a", GOLD, FAR), RankMeasure("a", GOLD[:3], FAR[:3]))
+    with pytest.raises(SettingsError, match="a and b are scores of two kinds"):
+        difference(RankMeasure("a", GOLD, FAR), Measure.mean("b", FAR))
     with pytest.raises(SettingsError, match="an interval of no rows"):
         interval(RankMeasure("a", GOLD[:0], FAR[:0]))
     with pytest.raises(SettingsError, match="McNemar's test of no rows"):

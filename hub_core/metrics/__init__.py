@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from hub_core.metrics.entities import EntityScores, entity_scores
     from hub_core.metrics.numbers import mean_absolute_error, mean_squared_error, pearson, r2, roc_auc, spearman
-    from hub_core.metrics.resampling import Matched, Measure, RankMeasure, difference, interval, mcnemar
+    from hub_core.metrics.resampling import Matched, Measure, RankMeasure, Resampled, difference, interval, mcnemar
     from hub_core.metrics.retrieval import mean_average_precision, mrr, ndcg, recall
 
 _FILES = {
@@ -36,7 +36,7 @@ _FILES = {
     "multilabel_scores",
     "entities": "EntityScores entity_scores",
     "numbers": "mean_absolute_error mean_squared_error pearson r2 roc_auc spearman",
-    "resampling": "Matched Measure RankMeasure difference interval mcnemar",
+    "resampling": "Matched Measure RankMeasure Resampled difference interval mcnemar",
     "retrieval": "mean_average_precision mrr ndcg recall",
 }
 _HOMES = {name: file for file, names in _FILES.items() for name in names.split()}
@@ -50,6 +50,7 @@ __all__ = [
     "Measure",
     "MultiLabelScores",
     "RankMeasure",
+    "Resampled",
     "Scores",
     "accuracy",
     "answer_scores",

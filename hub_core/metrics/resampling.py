@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
-from typing import Self, TypeVar
 
 import numpy as np
 
@@ -47,14 +46,6 @@ class Measure:
         """The score of so many samples of the rows, drawn with replacement: ``(resamples,)``."""
         return self.score(_sums(self.counts, resamples, seed))
 
-    def differences(self, other: Self, resamples: int, seed: int) -> Array:
-        """`other`'s score less this one's of so many samples, each of the same rows of both: ``(resamples,)``."""
-        check_rows(self.counts, other.counts)
-        width = self.counts.shape[1]
-        sums = _sums(np.concatenate([self.counts, other.counts], axis=1), resamples, seed)
-        found: Array = other.score(sums[:, width:]) - self.score(sums[:, :width])
-        return found
-
 
 @dataclass(frozen=True)
 class RankMeasure:
@@ -83,14 +74,6 @@ class RankMeasure:
         drawn = (np.bincount(draw.integers(rows, size=rows), minlength=rows) for _ in range(resamples))
         return np.array([_rank_correlation(times, *groups) for times in drawn])
 
-    def differences(self, other: Self, resamples: int, seed: int) -> Array:
-        """See `Measure.differences`."""
-        check_rows(self.gold, other.gold)
-        difference: Array = other.resampled(resamples, seed) - self.resampled(
-            resamples, seed
-        )  # one seed: the same rows
-        return difference
-
     def _groups(self) -> tuple[Array, Array]:
         """Of each side, which of its different values every row has, in ascending order."""
         gold, predicted = (np.unique(side, return_inverse=True)[1] for side in (self.gold, self.predicted))
@@ -98,7 +81,7 @@ class RankMeasure:
 
 
 #: A score of which samples can be taken.
-Resampled = TypeVar("Resampled", Measure, RankMeasure)
+Resampled = Measure | RankMeasure
 
 
 def ratio(over: Array, under: Array) -> Array:
@@ -125,7 +108,17 @@ def difference(
     significance tests for machine translation evaluation"). Where 0 is outside, the difference is more than the choice
     of these rows.
     """
-    return _middle(first.differences(second, resamples, seed), level)
+    if isinstance(first, Measure) and isinstance(second, Measure):
+        check_rows(first.counts, second.counts)
+        width = first.counts.shape[1]
+        sums = _sums(np.concatenate([first.counts, second.counts], axis=1), resamples, seed)
+        return _middle(second.score(sums[:, width:]) - first.score(sums[:, :width]), level)
+    if isinstance(first, RankMeasure) and isinstance(second, RankMeasure):
+        check_rows(first.gold, second.gold)
+        return _middle(
+            second.resampled(resamples, seed) - first.resampled(resamples, seed), level
+        )  # one seed: same rows
+    raise SettingsError(f"{first.name} and {second.name} are scores of two kinds, which have no difference")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from hub_core.report.elements import element
-from hub_core.report.sections import Chart, Reliability
+from hub_core.report.sections import Chart, Histogram, Reliability, Scatter
 
 if TYPE_CHECKING:
     from hub_core.report.comparison import Difference
@@ -82,6 +82,63 @@ def chart_picture(block: Chart) -> Element:
     marks.append(_text(left + wide / 2, base + 31, block.axis, "middle"))
     marks.append(_text(left - 8, base - below + 8, "rows", "end"))
     return _svg(left + wide + 16, base + foot, f"{block.score} by {block.axis}", marks)
+
+
+def histogram_picture(block: Histogram) -> Element:
+    """Each series on a line of its own over one axis, as shares of its rows, so that series of unlike size compare."""
+    left, top, wide, tall, gap, foot = 52, 22, 640, 96, 30, 40
+    low, high = block.bars[0].low, block.bars[-1].high
+    totals = [max(1, sum(column)) for column in zip(*(one.counts for one in block.bars), strict=True)]
+    most = max(count / total for one in block.bars for count, total in zip(one.counts, totals, strict=True))
+
+    def x(value: float) -> float:
+        return left + (value - low) / (high - low) * wide
+
+    base = top + (tall + gap) * len(block.series) - gap
+    marks = [element("line", class_="grid", x1=x(one), x2=x(one), y1=top, y2=base) for one in _ticks(low, high)]
+    for at, (name, total) in enumerate(zip(block.series, totals, strict=True)):
+        floor = top + tall + (tall + gap) * at
+        marks.append(
+            _text(left + 4, floor - tall - 7, f"{name}: {sum(one.counts[at] for one in block.bars):,}", "start")
+        )
+        for one in block.bars:
+            share = one.counts[at] / total
+            if share:
+                told = f"{name}, {one.low:g} to {one.high:g}: {one.counts[at]:,} ({share:.1%})"
+                start, size = x(one.low) + 0.5, max(1.0, x(one.high) - x(one.low) - 1)
+                bar = _rect(start, floor - share / most * tall, size, share / most * tall, "bar")
+                marks.append(element("g", element("title", told), bar))
+        marks.append(element("line", class_="axis", x1=left, x2=left + wide, y1=floor, y2=floor))
+        marks.append(_text(left - 8, floor - tall + 8, f"{most:.0%}", "end"))
+    marks += [_text(x(one), base + 16, f"{one:g}", "middle") for one in _ticks(low, high)]
+    marks.append(_text(left + wide / 2, base + 34, block.axis, "middle"))
+    return _svg(left + wide + 16, base + foot, f"How {block.axis} is spread over {', '.join(block.series)}", marks)
+
+
+def scatter_picture(block: Scatter) -> Element:
+    """A point per row: the gold number across, the predicted one up, and the diagonal."""
+    left, top, side, foot = 52, 14, 380, 40
+    values = [value for point in block.points for value in point]
+    low, high = min(values), max(values)
+    margin = (high - low) * 0.04 or 0.5
+    low, high = low - margin, high + margin
+
+    def place(value: float) -> float:
+        return (value - low) / (high - low) * side
+
+    marks: list[Element] = []
+    for value in _ticks(low, high):
+        across, up = left + place(value), top + side - place(value)
+        marks.append(element("line", class_="grid", x1=across, x2=across, y1=top, y2=top + side))
+        marks.append(element("line", class_="grid", x1=left, x2=left + side, y1=up, y2=up))
+        marks.append(_text(across, top + side + 16, f"{value:g}", "middle"))
+        marks.append(_text(left - 8, up + 4, f"{value:g}", "end"))
+    marks.append(element("line", class_="diagonal", x1=left, y1=top + side, x2=left + side, y2=top))
+    for gold, predicted in block.points:
+        marks.append(element("circle", class_="point", cx=left + place(gold), cy=top + side - place(predicted), r=2.6))
+    marks.append(_text(left + side / 2, top + side + 34, "gold", "middle"))
+    marks.append(_text(left + 8, top + 14, "predicted", "start"))
+    return _svg(left + side + 12, top + side + foot, "Predicted numbers by gold ones", marks)
 
 
 def differences_picture(differences: Sequence[Difference]) -> Element:
