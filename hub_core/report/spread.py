@@ -14,7 +14,7 @@ from hub_core.report.sections import Bar, Histogram, Scatter, Table
 BARS, POINTS, RANGES = 30, 2000, 6
 
 
-def histogram(axis: str, values: Mapping[str, Sequence[float]], *, title: str = "") -> Histogram:
+def histogram(axis: str, values: Mapping[str, Sequence[float] | Array], *, title: str = "") -> Histogram:
     """How the numbers of each series are spread, over bars of one round width; a number between two counts above."""
     every = np.concatenate([np.asarray(one, dtype=np.float64) for one in values.values()])
     edges = _round_edges(float(every.min()), float(every.max()))
