@@ -106,11 +106,13 @@ class AnswerReport(TaskReport):
     def passage(self, record: Record, answers: Mapping[str, Record]) -> Passage:
         """See `TaskReport.passage`; a last line shows where the answers stand in the context."""
         gold = list(dict.fromkeys(one["text"] for one in record["gold"])) or [NONE]
-        lines = [_line("gold", gold, "gold", " / ".join(gold))]
+        pieces = [piece for text in gold for piece in (Piece(" / "), Piece(text, "gold"))]
+        lines = [Line("gold", tuple(pieces[1:]), " / ".join(gold))]
         for name, one in answers.items():
             said = one["predicted"] or NONE
-            chance = f"{said} {one['probability']:.4f}"
-            lines.append(_line(name, [said], "right" if one["exact"] else "wrong", chance))
+            chance = f"{one['probability']:.4f}"
+            piece = Piece(said, "right" if one["exact"] else "wrong", chance)
+            lines.append(Line(name, (piece,), f"{said} {chance}"))
         lines.append(_context(record, list(answers.values())))
         note = f"F1 {record['f1']:.4f}, {kind_of(record)}" if len(answers) == 1 else ""
         return Passage(record["key"], note, record["text"], tuple(lines))
@@ -185,13 +187,6 @@ def _lengths(records: Sequence[Record], measure: Measure) -> Section:
     charts.append(length_chart(measure, sizes, unit="characters of the context", title="Context"))
     about = "Rows in groups of about equal size by the length of the right answer and of the context."
     return Section("length", "By length", about, tuple(charts))
-
-
-def _line(name: str, texts: Sequence[str], mark: str, summary: str) -> Line:
-    pieces: list[Piece] = []
-    for text in texts:
-        pieces += [Piece(" ")] * bool(pieces) + [Piece(text, mark)]
-    return Line(name, tuple(pieces), summary)
 
 
 def _context(record: Record, answers: Sequence[Record]) -> Line:

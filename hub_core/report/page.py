@@ -188,7 +188,7 @@ def _matrix(matrix: Matrix) -> Element:
 
 
 def _scatter(block: Scatter) -> Element:
-    return element("div", scatter_picture(block), _table(block.ranges))
+    return element("div", scatter_picture(block), _table(block.ranges), class_="blocks")
 
 
 def _passages(block: Passages) -> Element:

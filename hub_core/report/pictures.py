@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def reliability_picture(block: Reliability) -> Element:
     """Accuracy by confidence, the gap to the diagonal shaded, and below how many answers each bin has."""
-    left, top, side, below, foot = 46, 12, 340, 60, 34
-    width, height = left + side + 12, top + side + 16 + below + foot
+    left, top, side, gap, below, foot = 46, 12, 340, 30, 60, 34
+    width, height = left + side + 12, top + side + gap + below + foot
 
     def x(value: float) -> float:
         return left + value * side
@@ -26,7 +26,7 @@ def reliability_picture(block: Reliability) -> Element:
         return top + (1 - value) * side
 
     marks = [_grid(left, top, side, side)]
-    base = top + side + 16 + below
+    base = top + side + gap + below
     most = max(one.count for one in block.bins)
     for one in block.bins:
         told = f"{one.count} {block.what} with {one.confidence:.1%} on average, {one.accuracy:.1%} right"
@@ -45,19 +45,19 @@ def reliability_picture(block: Reliability) -> Element:
         marks.append(_text(left - 7, y(step / 5) + 4, f"{step * 20}%", "end"))
     marks.append(_text(left + side / 2, base + 30, f"probability of {block.what}", "middle"))
     marks.append(_text(left + 8, top + 16, "share that is right", "start"))
-    marks.append(_text(left + 8, base - below + 8, f"number of {block.what}", "start"))
+    marks.append(_text(left + 8, base - below - 6, f"number of {block.what}", "start"))
     return _svg(width, height, f"Reliability diagram: {block.what} by probability and how many are right", marks)
 
 
 def chart_picture(block: Chart) -> Element:
     """Points with whiskers, and below how many rows each stands on."""
-    left, top, wide, tall, below, foot = 52, 20, 640, 210, 44, 36
+    left, top, wide, tall, below, foot = 52, 32, 640, 210, 44, 36
     low, high = _range([one.low for one in block.points], [one.high for one in block.points])
 
     def y(value: float) -> float:
         return top + (high - value) / (high - low) * tall
 
-    marks: list[Element] = []
+    marks: list[Element] = [_text(8, top - 20, block.score, "start")]
     for value in _ticks(low, high):
         marks.append(element("line", class_="grid", x1=left, x2=left + wide, y1=y(value), y2=y(value)))
         marks.append(_text(left - 8, y(value) + 4, f"{value:.2f}", "end"))

@@ -16,6 +16,9 @@ from hub_core.report.sections import Line, Passage, Piece, Reliability, Section,
 from hub_core.tasks.masked_lm import MASK, MaskPrediction
 from hub_core.tasks.task import Task
 
+#: How many of the most confused tokens are listed.
+FREQUENT = 12
+
 
 class PlaceReport(TaskReport):
     """At which rank the right token stands, the most confused tokens, calibration, lengths, and the worst texts."""
@@ -143,14 +146,14 @@ def _confusions(records: Sequence[Record]) -> Section:
             if best["token"] != token:
                 missed[token] += 1
                 pairs[token, best["token"]] += 1
-    frequent = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:SHOWN]
-    lost = sorted(missed.items(), key=lambda item: (-item[1], item[0]))[:SHOWN]
+    frequent = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:FREQUENT]
+    lost = sorted(missed.items(), key=lambda item: (-item[1], item[0]))[:FREQUENT]
     rows = [(token, asked[token], count, 1 - count / asked[token]) for token, count in lost]
     blocks = (
         Table(("gold", "predicted", "places"), [(*both, count) for both, count in frequent]),
         Table(("gold", "places", "wrong", "accuracy"), rows, bars=("accuracy",), title="Most often wrong"),
     )
-    about = f"The {SHOWN} most frequent confusions of tokens."
+    about = f"The {FREQUENT} most frequent confusions, and the {FREQUENT} tokens that are missed most often."
     return Section("confusion", "Confused tokens", about, blocks)
 
 

@@ -147,7 +147,8 @@ class SimilarityReport(TaskReport):
         gold = f"{record['gold']:g}"
         lines = [Line("gold", (Piece(gold, "gold"),), gold)]
         for name, one in answers.items():
-            said, off = f"{one['predicted']:.4f}", f"{one['displaced']:+.1%} of the rows"
+            said = f"{one['predicted']:.4f}"
+            off = f"{abs(one['displaced']):.1%} of the rows too {'high' if one['displaced'] > 0 else 'low'}"
             lines.append(Line(name, (Piece(said), Piece(f"  {off}")), f"{said} ({off})"))
         return Passage(record["key"], "", record["text"], tuple(lines), record.get("text_pair", ""))
 
