@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 from hub_core.examples import (
     Answer,
@@ -19,7 +22,8 @@ from hub_core.examples import (
     ScorePrediction,
     TokenPrediction,
 )
-from hub_core.report import Report, make_report
+from hub_core.metrics import resampling
+from hub_core.report import Report, any_task, comparison, make_report, making
 from hub_core.tasks.embedding import Embedding, VectorPrediction
 from hub_core.tasks.masked_lm import Candidate, MaskedLm, MaskPrediction
 from hub_core.tasks.question_answering import AnswerPrediction, QuestionAnswering
@@ -169,6 +173,15 @@ def place_rows(count: int, *, seed: int = 0) -> tuple[MaskedLm, list[Example], l
     return MaskedLm((), {"top_k": 3}), rows, answers
 
 
+@contextmanager
+def few_samples() -> Iterator[None]:
+    """Intervals from 100 samples in place of 10,000, for what is not about them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for file, name in ((making, "interval"), (any_task, "interval"), (comparison, "difference")):
+            patch.setattr(file, name, partial(_quick, getattr(resampling, name)))
+        yield
+
+
 def made(task: Task, rows: Sequence[Example], answers: Iterable[Prediction]) -> Report:
     """The report on these answers."""
     return make_report(task, rows, answers, about={"module": "toy 1.0.0", "data": "rows", "split": "test"})
@@ -177,6 +190,10 @@ def made(task: Task, rows: Sequence[Example], answers: Iterable[Prediction]) -> 
 def read_lines(path: Path) -> list[Any]:
     """The rows of a file of JSON lines, read by nothing of ours."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _quick(slow: Callable[..., Any], *scores: Any, resamples: int = 0) -> Any:
+    return slow(*scores, resamples=100)
 
 
 def _labels(kind: str, draw: random.Random) -> list[str]:
