@@ -41,7 +41,13 @@ _ENTRIES: Mapping[str, Mapping[str, str]] = {
     },
     "report": {
         "seq-cls": "hub_core.report.classes:ClassReport",
+        "seq-cls/multi-label": "hub_core.report.label_sets:LabelSetReport",
+        "seq-cls/regression": "hub_core.report.numbers:NumberReport",
         "token-cls": "hub_core.report.entities:EntityReport",
+        "text-matching": "hub_core.report.matching:MatchingReport",
+        "embedding": "hub_core.report.similarities:SimilarityReport",
+        "question-answering": "hub_core.report.answers:AnswerReport",
+        "masked-lm": "hub_core.report.places:PlaceReport",
     },
     "dataset": {name: f"hub_core.datasets:{name}" for name in _DATASETS},
     "table": {

@@ -22,6 +22,7 @@ from hub_core.metrics import (
     pearson,
     r2,
     reliability,
+    roc_auc,
     spearman,
 )
 
@@ -45,6 +46,16 @@ def test_correlations_equal_scipy(rows: list[tuple[float, float]]) -> None:
         return
     assert pearson(gold, predicted) == pytest.approx(pearsonr(gold, predicted).statistic, rel=1e-9, abs=1e-12)
     assert spearman(gold, predicted) == pytest.approx(spearmanr(gold, predicted).statistic, **EXACT)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.one_of(numbers, st.integers(0, 3))), min_size=1, max_size=40))
+def test_the_area_under_the_curve_equals_sklearn(rows: list[tuple[bool, float]]) -> None:
+    right, scores = split(rows)
+    if len(set(right)) == 1:
+        with pytest.raises(SettingsError, match="rows that are right and rows that are not"):
+            roc_auc(right, scores)
+        return
+    assert roc_auc(right, scores) == pytest.approx(sklearn.roc_auc_score(right, scores), **EXACT)
 
 
 def test_correlations_do_not_depend_on_scale_or_place() -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest, bootstrap
+from scipy.stats import binomtest, bootstrap, rankdata
 
 from hub_core.errors import SettingsError
 from hub_core.examples import Array
-from hub_core.metrics import Measure, difference, interval, mcnemar
+from hub_core.metrics import Measure, RankMeasure, difference, interval, mcnemar, spearman
 from hub_core.metrics.resampling import ratio
 
 DRAW = np.random.default_rng(7)
@@ -74,6 +74,46 @@ def test_a_paired_difference_of_f1_is_scipys() -> None:
     assert ours == pytest.approx(tuple(theirs.confidence_interval), abs=0.05 * width(ours))
 
 
+#: Gold numbers of few different values, and answers of two modules.
+GOLD = DRAW.integers(0, 6, 120).astype(float)
+CLOSE, FAR = GOLD + DRAW.normal(size=120), GOLD + 3 * DRAW.normal(size=120)
+
+
+def ranked(gold: Array, predicted: Array, axis: int) -> Array:
+    one, two = (rankdata(side, axis=axis) - (side.shape[axis] + 1) / 2 for side in (gold, predicted))
+    return (one * two).sum(axis) / np.sqrt((one**2).sum(axis) * (two**2).sum(axis))
+
+
+def test_the_interval_of_a_rank_correlation_is_scipys() -> None:
+    measure = RankMeasure("spearman", GOLD, CLOSE)
+    assert measure.value == pytest.approx(spearman(GOLD, CLOSE), rel=1e-12)
+    theirs = bootstrap((GOLD, CLOSE), ranked, paired=True, method="percentile", rng=1)
+    ours = interval(measure)
+    assert ours == pytest.approx(tuple(theirs.confidence_interval), abs=0.05 * width(ours))
+
+
+def test_a_paired_difference_of_rank_correlations_is_scipys() -> None:
+    theirs = bootstrap(
+        (GOLD, CLOSE, FAR),
+        lambda gold, one, two, axis: ranked(gold, two, axis) - ranked(gold, one, axis),
+        paired=True,
+        method="percentile",
+        rng=1,
+    )
+    ours = difference(RankMeasure("a", GOLD, CLOSE), RankMeasure("a", GOLD, FAR))
+    assert ours == pytest.approx(tuple(theirs.confidence_interval), abs=0.05 * width(ours))
+
+
+def test_a_sample_is_ranked_anew() -> None:
+    measure, draw = RankMeasure("spearman", GOLD, FAR), np.random.default_rng(3)
+    samples = [draw.integers(120, size=120) for _ in range(20)]
+    expected = [spearman(GOLD[rows], FAR[rows]) for rows in samples]
+    assert measure.resampled(20, seed=3) == pytest.approx(expected, rel=1e-12)
+    assert measure.of(samples[0]).value == pytest.approx(expected[0], rel=1e-12)
+    assert RankMeasure("spearman", GOLD, np.ones(120)).value == 0.0
+    assert measure.of(np.array([4])).value == 0.0
+
+
 def test_a_module_beside_itself_does_not_differ() -> None:
     measure = Measure("f1", ENTITIES, f1)
     assert difference(measure, measure) == (0.0, 0.0)
@@ -128,5 +168,11 @@ def test_what_cannot_be_resampled() -> None:
         interval(Measure.mean("a", [1]), level=95)
     with pytest.raises(SettingsError, match="2 gold rows cannot be compared with 1"):
         difference(Measure.mean("a", [1, 0]), Measure.mean("a", [1]))
+    with pytest.raises(SettingsError, match="120 gold rows cannot be compared with 3"):
+        difference(RankMeasure("a", GOLD, FAR), RankMeasure("a", GOLD[:3], FAR[:3]))
+    with pytest.raises(SettingsError, match="a and b are scores of two kinds"):
+        difference(RankMeasure("a", GOLD, FAR), Measure.mean("b", FAR))
+    with pytest.raises(SettingsError, match="an interval of no rows"):
+        interval(RankMeasure("a", GOLD[:0], FAR[:0]))
     with pytest.raises(SettingsError, match="McNemar's test of no rows"):
         mcnemar([], [])

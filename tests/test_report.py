@@ -329,7 +329,7 @@ def test_what_cannot_be_reported() -> None:
     task, rows, answers = class_rows(3)
     with pytest.raises(SettingsError, match="no row to report on"):
         made(task, [], [])
-    with pytest.raises(SettingsError, match=r"1 row\(s\) have no label to compare with; the first is t.tsv:3"):
+    with pytest.raises(SettingsError, match="1 row cannot be measured; the first is t.tsv:3: it has no label"):
         made(task, [rows[0], replace(rows[1], label=None), rows[2]], answers)
 
 

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from reports import class_rows, entity_rows, made, read_lines
+from reports import (
+    answer_rows,
+    class_rows,
+    entity_rows,
+    few_samples,
+    label_set_rows,
+    made,
+    number_rows,
+    pair_rows,
+    place_rows,
+    read_lines,
+    vector_rows,
+)
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score
 
@@ -62,6 +75,57 @@ def test_entities_are_compared_by_sentence(entities: tuple[Report, Report]) -> N
     assert [line.name for line in passage.lines] == ["gold", "A", "B"]
     marks = [[piece.mark for piece in line.pieces].count("wrong") for line in passage.lines]
     assert marks[1] >= marks[2]
+
+
+ROWS: Mapping[str, tuple[Callable[..., Any], list[str], bool]] = {
+    "labels": (label_set_rows, ["micro_f1", "macro_f1", "subset_accuracy"], True),
+    "numbers": (number_rows, ["spearman", "pearson", "r2"], False),
+    "pairs": (pair_rows, ["accuracy", "macro_f1"], True),
+    "graded vectors": (
+        lambda count, seed: vector_rows(count, (0, 1, 2), seed=seed),
+        ["spearman", "mrr@10", "ndcg@10", "recall@1", "recall@10"],
+        False,
+    ),
+    "vectors": (vector_rows, ["mrr@10", "ndcg@10", "recall@1", "recall@10"], True),
+    "answers": (answer_rows, ["f1", "exact"], True),
+    "places": (place_rows, ["accuracy", "recall@k"], True),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_task_is_compared_by_its_scores(name: str, tmp_path: Path) -> None:
+    with few_samples():
+        _compared(*ROWS[name], tmp_path)
+
+
+def _compared(rows: Callable[..., Any], scores: list[str], has_right: bool, folder: Path) -> None:
+    first, second = (made(*rows(60, seed=seed)) for seed in (0, 1))
+    found = compare(first.records, second.records, names=("one", "two"))
+    assert [one.score for one in found.differences] == scores
+    assert scores[0] == first.figures[0].name
+    for one in found.differences:
+        assert (one.first, one.second) == pytest.approx((first.scores[one.score], second.scores[one.score]))
+        assert one.low < one.second - one.first < one.high
+    assert (found.matched is not None) == has_right
+    assert found.better
+    assert found.worse
+    assert [line.name for line in found.better[0].lines if line.name in ("A", "B")] == ["A", "B"]
+    for at, report in enumerate((first, second)):
+        report.save(folder / str(at))
+    again = compare(read_records(folder / "0"), read_records(folder / "1"), names=("one", "two"))
+    assert again.as_data() == found.as_data()
+    itself = compare(first.records, first.records)
+    assert all((one.low, one.high) == (0, 0) for one in itself.differences)
+    assert itself.differing == (0, 0, 0)
+
+
+def test_searches_that_ask_twice_count_once() -> None:
+    with few_samples():
+        first, second = (made(*vector_rows(60, seed=seed)) for seed in (0, 1))
+        found = compare(first.records, second.records).matched
+    assert found is not None
+    assert found.both + found.only_first + found.only_second + found.neither == 54
+    assert found.both + found.only_first == sum(row["nearest"][0]["right"] for row in first.records if "nearest" in row)
 
 
 def test_files_say_what_the_reports_said(classes: tuple[Report, Report], tmp_path: Path) -> None:
@@ -157,6 +221,32 @@ class TestBadFiles:
         assert read_records(write(tmp_path / "good.jsonl", row))
         with pytest.raises(DataError, match=said):
             read_records(write(tmp_path / "bad.jsonl", {**row, **changes}))
+
+    @pytest.mark.parametrize(
+        ("rows", "changes", "said"),
+        [
+            (label_set_rows, {"gold": "bad"}, "gold must be a list of labels, not 'bad'"),
+            (label_set_rows, {"predicted": ["bad", 1]}, r"predicted must be a list of labels, not \['bad', 1\]"),
+            (number_rows, {"gold": "high"}, "gold must be a number, not 'high'"),
+            (number_rows, {"predicted": True}, "predicted must be a number, not True"),
+            (vector_rows, {"predicted": "near"}, "predicted must be a cosine, not 'near'"),
+            (vector_rows, {"gold": "1"}, "gold must be a number or null, not '1'"),
+            (vector_rows, {"displaced": None}, "displaced must be a number, not None"),
+            (vector_rows, {"nearest": [{"text": "x"}]}, "nearest must be a list of objects with text, similarity and"),
+            (vector_rows, {"matches": 0}, "matches must be how many texts match, not 0"),
+            (answer_rows, {"gold": ["x"]}, "gold must be a list of objects with text and start"),
+            (answer_rows, {"predicted": None}, "predicted must be the answer's text, and text_pair the context"),
+            (answer_rows, {"f1": "1"}, "f1 must be a number, not '1'"),
+            (answer_rows, {"end": 10_000}, "start and end must be places in the context, not .* and 10000"),
+            (place_rows, {"gold": "的"}, "gold must be a list of tokens, not '的'"),
+            (place_rows, {"predicted": []}, "2 places in the text, but 0 as predicted"),
+            (place_rows, {"candidates": [[]]}, "candidates must be lists of objects with token and probability"),
+        ],
+    )
+    def test_of_other_tasks(self, rows: Any, changes: dict[str, Any], said: str, tmp_path: Path) -> None:
+        first, second = made(*rows(2)).records
+        with pytest.raises(DataError, match=f"2: {said}"):
+            read_records(write(tmp_path / "p.jsonl", dict(first), {**second, **changes}))
 
     def test_of_any_task(self, tmp_path: Path) -> None:
         row = {**ROW, "task": "guess", "gold": {"any": 1}, "predicted": [2], "score": 0.5}

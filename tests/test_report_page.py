@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from reports import class_rows, entity_rows, made
+from reports import (
+    answer_rows,
+    class_rows,
+    entity_rows,
+    few_samples,
+    label_set_rows,
+    made,
+    number_rows,
+    pair_rows,
+    place_rows,
+    vector_rows,
+)
 
+from hub_core.examples import Answer, Example, Prediction
 from hub_core.report import Comparison, Report, compare
 from hub_core.report.elements import element, html, shown
 from hub_core.report.page import comparison_page, report_page
 from hub_core.report.pictures import _ticks
+from hub_core.tasks.masked_lm import Candidate, MaskPrediction
+from hub_core.tasks.question_answering import AnswerPrediction
+from hub_core.tasks.task import Task
+
+Rows = tuple[Task, Sequence[Example], Sequence[Prediction]]
 
 HOSTILE = (
     "<script>alert(1)</script></style><img src=x onerror=alert(2)>&amp;\"'--> ]]> \x00\x1b[2J\u202eabc\ud800\ufffe"
@@ -48,6 +67,39 @@ class Page(HTMLParser):
         self.texts.append(data)
 
 
+#: Rows of the other tasks, by a name for their pages.
+ROWS: Mapping[str, Callable[[int], Rows]] = {
+    "labels": lambda seed: label_set_rows(40, seed=seed),
+    "numbers": lambda seed: number_rows(40, seed=seed),
+    "pairs": lambda seed: pair_rows(40, seed=seed),
+    "graded vectors": lambda seed: vector_rows(40, (0, 1, 2, 3, 4, 5, 6), seed=seed),
+    "vectors": lambda seed: vector_rows(40, seed=seed),
+    "answers": lambda seed: answer_rows(40, seed=seed),
+    "places": lambda seed: place_rows(40, seed=seed),
+}
+
+
+def poisoned(task: Task, rows: Sequence[Example], answers: Sequence[Prediction]) -> Report:
+    """The same rows and answers, whose texts, labels and tokens are hostile."""
+    changed: list[Any] = []
+    poisoned_rows = []
+    for row, answer in zip(rows, answers, strict=True):
+        label = row.label
+        if isinstance(answer, AnswerPrediction):
+            label = (Answer(HOSTILE, 0),)
+            text, pair = HOSTILE + row.text, f"{HOSTILE}{row.pair}{HOSTILE}"
+            answer = replace(answer, text=HOSTILE + "x", start=len(pair) - len(HOSTILE), end=len(pair))
+        elif isinstance(answer, MaskPrediction):
+            text, pair = HOSTILE + row.text, row.pair
+            label = tuple(HOSTILE for _ in answer.places)
+            answer = replace(answer, places=tuple((Candidate(HOSTILE + "!", 0.5),) for _ in answer.places))
+        else:
+            text, pair = f"{row.text} {HOSTILE}", None if row.pair is None else f"{row.pair} {HOSTILE}"
+        poisoned_rows.append(replace(row, text=text, pair=pair, label=label))
+        changed.append(answer)
+    return made(task, poisoned_rows, changed)
+
+
 def hostile(report: Report) -> Report:
     task, rows, answers = class_rows(30)
     wrong = [replace(row, text=HOSTILE, label=answer.label) for row, answer in zip(rows, answers, strict=True)]
@@ -58,18 +110,29 @@ def hostile(report: Report) -> Report:
 
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
+    with few_samples():
+        return _pages()
+
+
+def _pages() -> dict[str, str]:
     classes, entities = made(*class_rows(200)), made(*entity_rows(60))
     others = made(*class_rows(200, seed=1)), made(*entity_rows(60, seed=1))
     pairs = [compare(one.records, two.records) for one, two in zip((classes, entities), others, strict=True)]
     same = compare(classes.records, classes.records)
     reports = {"classes": classes, "entities": entities, "hostile": hostile(classes)}
+    reports |= {name: made(*rows(0)) for name, rows in ROWS.items()}
+    reports |= {f"hostile {name}": poisoned(*rows(0)) for name, rows in ROWS.items()}
     compared = {"compared classes": pairs[0], "compared entities": pairs[1], "compared with itself": same}
+    compared |= {
+        f"compared {name}": compare(reports[name].records, made(*rows(1)).records) for name, rows in ROWS.items()
+    }
     return {name: report_page(one) for name, one in reports.items()} | {
         name: comparison_page(one) for name, one in compared.items()
     }
 
 
 NAMES = ["classes", "entities", "hostile", "compared classes", "compared entities", "compared with itself"]
+NAMES += [kind + name for name in ROWS for kind in ("", "hostile ", "compared ")]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,6 +161,13 @@ def test_what_a_text_holds_is_shown(pages: dict[str, str]) -> None:
     assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\u202e]", pages["hostile"])
 
 
+@pytest.mark.parametrize("name", [f"hostile {name}" for name in ROWS])
+def test_what_a_text_of_any_task_holds_is_shown(pages: dict[str, str], name: str) -> None:
+    page = Page(pages[name])
+    assert sum("<script>alert(1)</script></style><img src=x" in text for text in page.texts) >= 5
+    assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\u202e]", pages[name])
+
+
 @given(st.text())
 def test_any_text_is_one_text(text: str) -> None:
     page = Page(html(element("p", text, title=text)))
@@ -107,7 +177,8 @@ def test_any_text_is_one_text(text: str) -> None:
 
 
 def test_the_same_report_is_the_same_page() -> None:
-    assert report_page(made(*entity_rows(20))) == report_page(made(*entity_rows(20)))
+    with few_samples():
+        assert report_page(made(*entity_rows(20))) == report_page(made(*entity_rows(20)))
 
 
 def test_numbers_of_the_page_are_those_of_the_report(pages: dict[str, str]) -> None:

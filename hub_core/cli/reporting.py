@@ -44,12 +44,12 @@ def print_comparison(comparison: Comparison) -> None:
         for one in comparison.differences
     ]
     print_table(columns, rows)
-    found = comparison.matched
-    counts = Table(
-        ("both", "only A", "only B", "neither", "McNemar's p"),
-        [(found.both, found.only_first, found.only_second, found.neither, f"{found.p:.4g}")],
-    )
-    _print_block("Rows that are entirely right", counts)
+    if (found := comparison.matched) is not None:
+        counts = Table(
+            ("both", "only A", "only B", "neither", "McNemar's p"),
+            [(found.both, found.only_first, found.only_second, found.neither, f"{found.p:.4g}")],
+        )
+        _print_block("Rows that are entirely right", counts)
     kinds = (("B is better", comparison.better), ("B is worse", comparison.worse), ("otherwise", comparison.other))
     for (title, passages), count in zip(kinds, comparison.differing, strict=True):
         if passages:

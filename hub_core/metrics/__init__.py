@@ -25,8 +25,8 @@ if TYPE_CHECKING:
         multilabel_scores,
     )
     from hub_core.metrics.entities import EntityScores, entity_scores
-    from hub_core.metrics.numbers import mean_absolute_error, mean_squared_error, pearson, r2, spearman
-    from hub_core.metrics.resampling import Matched, Measure, difference, interval, mcnemar
+    from hub_core.metrics.numbers import mean_absolute_error, mean_squared_error, pearson, r2, roc_auc, spearman
+    from hub_core.metrics.resampling import Matched, Measure, RankMeasure, Resampled, difference, interval, mcnemar
     from hub_core.metrics.retrieval import mean_average_precision, mrr, ndcg, recall
 
 _FILES = {
@@ -35,8 +35,8 @@ _FILES = {
     "classes": "ClassificationScores MultiLabelScores Scores accuracy classification_f1 confusion matthews "
     "multilabel_scores",
     "entities": "EntityScores entity_scores",
-    "numbers": "mean_absolute_error mean_squared_error pearson r2 spearman",
-    "resampling": "Matched Measure difference interval mcnemar",
+    "numbers": "mean_absolute_error mean_squared_error pearson r2 roc_auc spearman",
+    "resampling": "Matched Measure RankMeasure Resampled difference interval mcnemar",
     "retrieval": "mean_average_precision mrr ndcg recall",
 }
 _HOMES = {name: file for file, names in _FILES.items() for name in names.split()}
@@ -49,6 +49,8 @@ __all__ = [
     "Matched",
     "Measure",
     "MultiLabelScores",
+    "RankMeasure",
+    "Resampled",
     "Scores",
     "accuracy",
     "answer_scores",
@@ -74,6 +76,7 @@ __all__ = [
     "r2",
     "recall",
     "reliability",
+    "roc_auc",
     "spearman",
     "squad_v1",
     "squad_v2",

@@ -1,4 +1,4 @@
-"""Scores of numbers: correlations and errors."""
+"""Scores of numbers: correlations, errors, and how well they tell two kinds apart."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hub_core.errors import SettingsError
 from hub_core.examples import Array
 from hub_core.metrics.rows import check_rows, check_some, numbers
 
@@ -45,6 +46,19 @@ def r2(gold: Sequence[float], predicted: Sequence[float]) -> float:
     if total == 0:
         return 0.0 if unexplained else 1.0
     return 1 - unexplained / total
+
+
+def roc_auc(right: Sequence[bool], scores: Sequence[float]) -> float:
+    """The share of pairs of a right and a wrong row in which the right one has the higher score; equal ones count half.
+
+    The area under the receiver operating characteristic. Raises SettingsError where all rows are right, or none is.
+    """
+    check_rows(right, scores)
+    chosen, ranks = np.asarray(right, dtype=bool), _ranks(numbers(scores, "scores"))
+    hits = int(chosen.sum())
+    if not 0 < hits < len(chosen):
+        raise SettingsError("the area under the ROC curve needs rows that are right and rows that are not")
+    return float(ranks[chosen].sum() - hits * (hits + 1) / 2) / (hits * (len(chosen) - hits))
 
 
 def _columns(gold: Sequence[float], predicted: Sequence[float], what: str, *, at_least: int = 1) -> tuple[Array, Array]:

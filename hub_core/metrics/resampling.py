@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +42,47 @@ class Measure:
         """The same score of some rows, chosen by indices or by a mask ``(rows,)``."""
         return Measure(self.name, self.counts[rows], self.score)
 
+    def resampled(self, resamples: int, seed: int) -> Array:
+        """The score of so many samples of the rows, drawn with replacement: ``(resamples,)``."""
+        return self.score(_sums(self.counts, resamples, seed))
+
+
+@dataclass(frozen=True)
+class RankMeasure:
+    """Spearman's correlation of any sample of rows. No sums over rows decide it: every sample is ranked anew.
+
+    `gold` and `predicted` are numbers ``(rows,)``. The score is 0.0 where one side of a sample is constant.
+    """
+
+    name: str
+    gold: Array
+    predicted: Array
+
+    @property
+    def value(self) -> float:
+        """The score of all rows."""
+        return _rank_correlation(np.ones(len(self.gold)), *self._groups())
+
+    def of(self, rows: Array) -> RankMeasure:
+        """See `Measure.of`."""
+        return RankMeasure(self.name, self.gold[rows], self.predicted[rows])
+
+    def resampled(self, resamples: int, seed: int) -> Array:
+        """See `Measure.resampled`."""
+        _check(self.gold, resamples)
+        rows, draw, groups = len(self.gold), np.random.default_rng(seed), self._groups()
+        drawn = (np.bincount(draw.integers(rows, size=rows), minlength=rows) for _ in range(resamples))
+        return np.array([_rank_correlation(times, *groups) for times in drawn])
+
+    def _groups(self) -> tuple[Array, Array]:
+        """Of each side, which of its different values every row has, in ascending order."""
+        gold, predicted = (np.unique(side, return_inverse=True)[1] for side in (self.gold, self.predicted))
+        return gold, predicted
+
+
+#: A score of which samples can be taken.
+Resampled = Measure | RankMeasure
+
 
 def ratio(over: Array, under: Array) -> Array:
     """``over / under``, 0 where `under` is 0."""
@@ -48,17 +90,17 @@ def ratio(over: Array, under: Array) -> Array:
     return result
 
 
-def interval(measure: Measure, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0) -> tuple[float, float]:
+def interval(measure: Resampled, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0) -> tuple[float, float]:
     """The percentile bootstrap interval of a score: low and high.
 
     The rows are drawn anew, with replacement, `resamples` times; the middle `level` of the scores stands (Efron 1979).
     The same `seed` gives the same interval.
     """
-    return _middle(measure.score(_sums(measure.counts, resamples, seed)), level)
+    return _middle(measure.resampled(resamples, seed), level)
 
 
 def difference(
-    first: Measure, second: Measure, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+    first: Resampled, second: Resampled, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:
     """The paired bootstrap interval of ``second - first``: low and high.
 
@@ -66,10 +108,17 @@ def difference(
     significance tests for machine translation evaluation"). Where 0 is outside, the difference is more than the choice
     of these rows.
     """
-    check_rows(first.counts, second.counts)
-    width = first.counts.shape[1]
-    sums = _sums(np.concatenate([first.counts, second.counts], axis=1), resamples, seed)
-    return _middle(second.score(sums[:, width:]) - first.score(sums[:, :width]), level)
+    if isinstance(first, Measure) and isinstance(second, Measure):
+        check_rows(first.counts, second.counts)
+        width = first.counts.shape[1]
+        sums = _sums(np.concatenate([first.counts, second.counts], axis=1), resamples, seed)
+        return _middle(second.score(sums[:, width:]) - first.score(sums[:, :width]), level)
+    if isinstance(first, RankMeasure) and isinstance(second, RankMeasure):
+        check_rows(first.gold, second.gold)
+        return _middle(
+            second.resampled(resamples, seed) - first.resampled(resamples, seed), level
+        )  # one seed: same rows
+    raise SettingsError(f"{first.name} and {second.name} are scores of two kinds, which have no difference")
 
 
 @dataclass(frozen=True)
@@ -111,9 +160,7 @@ def _two_sided(fewer: int, throws: int) -> float:
 
 def _sums(counts: Array, resamples: int, seed: int) -> Array:
     """The sums over each resample: ``(resamples, columns)``."""
-    check_some(counts, "an interval")
-    if resamples < 1:
-        raise SettingsError(f"resamples must be at least 1, not {resamples}")
+    _check(counts, resamples)
     counts = np.asarray(counts, dtype=np.float64)
     rows, draw = len(counts), np.random.default_rng(seed)
     # Rows that add up alike are one kind: only how often each kind is drawn matters.
@@ -126,6 +173,25 @@ def _sums(counts: Array, resamples: int, seed: int) -> Array:
             drawn = np.bincount(kind[draw.integers(rows, size=rows)], minlength=len(kinds))
         sums[number] = drawn @ kinds
     return sums
+
+
+def _check(rows: Sized, resamples: int) -> None:
+    check_some(rows, "an interval")
+    if resamples < 1:
+        raise SettingsError(f"resamples must be at least 1, not {resamples}")
+
+
+def _rank_correlation(times: Array, *sides: Array) -> float:
+    """Spearman's correlation of rows that stand in a sample so many times; `sides` say which value each row has."""
+    deviations, spreads = [], []
+    for group in sides:
+        size = np.bincount(group, weights=times)
+        rank = np.cumsum(size) - (size - 1) / 2  # equal values share the mean of their ranks
+        rank -= (size.sum() + 1) / 2
+        deviations.append(rank[group])
+        spreads.append(float(size @ rank**2))
+    spread = math.sqrt(spreads[0] * spreads[1])
+    return float(times @ (deviations[0] * deviations[1])) / spread if spread else 0.0
 
 
 def _middle(scores: Array, level: float) -> tuple[float, float]:

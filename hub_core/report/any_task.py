@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from hub_core.data.problems import counted
 from hub_core.errors import HubError
 from hub_core.examples import Example, Prediction
-from hub_core.metrics import Measure, interval
+from hub_core.metrics import Measure, Resampled, interval
 from hub_core.plugins import catalog
 from hub_core.report.sections import Chart, Line, Passage, Passages, Piece, Point, Section
 from hub_core.tasks.task import Task
@@ -26,12 +25,19 @@ SHOWN, LENGTHS = 25, 6
 class TaskReport:
     """What a report says about any task: rows as records, measures over records, and sections.
 
-    Everything after `record` works on records alone, so that saved predictions need no module. A subclass for a task
-    overrides what it knows better; `hub_entries("report")` maps the task's name to it.
+    Everything after `records` works on records alone, so that saved predictions need no module. A subclass for a task
+    overrides what it knows better; `hub_entries("report")` maps the task's name to it, and ``task/form`` to a further
+    one where the task's answers have several forms.
     """
 
     #: Metrics of the task that only repeat others, and are left out.
     repeated: ClassVar[tuple[str, ...]] = ()
+
+    def records(
+        self, task: Task, examples: Sequence[Example], predictions: Sequence[Prediction]
+    ) -> list[dict[str, Any]]:
+        """The rows for ``predictions.jsonl``: a record of each; overridden where a row's needs the others."""
+        return [self.record(task, *row) for row in zip(examples, predictions, strict=True)]
 
     def record(self, task: Task, example: Example, prediction: Prediction) -> dict[str, Any]:
         """A row for ``predictions.jsonl``; ``score`` is the task's metric of this row alone, where it has one."""
@@ -48,7 +54,7 @@ class TaskReport:
         return {"task": task.name, "key": example.key, "text": example.text, **pair}
 
     def fits(self, record: Record) -> bool:  # noqa: ARG002
-        """Whether rows of this form are what the report is about; a task may have answers of several forms."""
+        """Whether rows of this form are what the report is about: a task may have answers of several forms."""
         return True
 
     def fault(self, record: Record) -> str | None:
@@ -56,8 +62,8 @@ class TaskReport:
         score = record.get("score")
         return None if score is None or isinstance(score, int | float) else f"score must be a number, not {score!r}"
 
-    def measures(self, records: Sequence[Record]) -> list[Measure]:
-        """What modules are compared by, the main one first; empty where rows have no score of their own."""
+    def measures(self, records: Sequence[Record]) -> Sequence[Resampled]:
+        """What modules are compared by, the main one first; more is better. Empty where no row has a score."""
         if any(record.get("score") is None for record in records):
             return []
         return [Measure.mean("score", [record["score"] for record in records])]
@@ -69,8 +75,14 @@ class TaskReport:
     def sections(self, records: Sequence[Record], labels: Sequence[str]) -> list[Section]:  # noqa: ARG002
         """The parts of the report after its scores."""
         found = [by_length(one, [self.length(record) for record in records]) for one in self.measures(records)[:1]]
-        worst = [self.passage(record, {"predicted": record}) for record in worst_rows(self, records)]
-        return [*found, worst_section(worst, "The rows with the lowest score.")]
+        return [*found, self.worst(records, "The rows with the lowest score.")]
+
+    def worst(self, records: Sequence[Record], about: str) -> Section:
+        """The section of the rows that are answered worst, worst first; rows that are right are left out."""
+        wrong = [record for record in records if self.errors(record) > 0]
+        wrong.sort(key=lambda record: (-self.errors(record), -self.surprise(record)))
+        passages = [self.passage(record, {"predicted": record}) for record in wrong[:SHOWN]]
+        return Section("worst", "Worst rows", about, (Passages(passages, "No row is answered wrong."),))
 
     def length(self, record: Record) -> int:
         """How long a row is, in characters."""
@@ -85,6 +97,10 @@ class TaskReport:
         """The order of rows of which as much is wrong, the most surprising first."""
         return 0.0
 
+    def right(self, record: Record) -> bool | None:
+        """Whether nothing of a row is wrong; None where that is not to be asked (of a number, say)."""
+        return self.errors(record) == 0
+
     def answer(self, record: Record) -> Any:
         """What was answered, so that two answers can be told apart."""
         return record["predicted"]
@@ -97,40 +113,31 @@ class TaskReport:
             lines.append(Line(name, (Piece(said, "wrong" if self.errors(one) else "right"),), said))
         score = record.get("score")
         note = "" if score is None or len(answers) > 1 else f"score {score:.4f}"
-        return Passage(record["key"], note, text_of(record), tuple(lines))
+        return Passage(record["key"], note, record["text"], tuple(lines), record.get("text_pair", ""))
 
 
-def report_of(task: str) -> TaskReport:
-    """The report that is registered for a task, or the general one."""
-    known = catalog().entries("report")
-    kind: type[TaskReport] = known[task].load() if task in known else TaskReport
-    return kind()
+def reports_of(task: str) -> Iterator[TaskReport]:
+    """The reports that are registered for a task and the forms of its answers, then the general one."""
+    for name, entry in catalog().entries("report").items():
+        if name == task or name.startswith(f"{task}/"):
+            kind: type[TaskReport] = entry.load()
+            yield kind()
+    yield TaskReport()
 
 
 def report_for(record: Record) -> TaskReport:
-    """The report for rows like this one: their task's, or the general one where that is about others."""
-    own = report_of(record["task"])
-    return own if own.fits(record) else TaskReport()
+    """The report for rows like this one: the first of their task's that is about such, or the general one."""
+    return next(one for one in reports_of(record["task"]) if one.fits(record))
 
 
-def text_of(record: Record) -> str:
-    """The text of a row, or both."""
-    return " ‖ ".join(record[name] for name in ("text", "text_pair") if name in record)
-
-
-def worst_rows(report: TaskReport, records: Sequence[Record]) -> list[Record]:
-    """The rows that are answered worst, worst first; rows that are right are left out."""
-    wrong = [record for record in records if report.errors(record) > 0]
-    return sorted(wrong, key=lambda record: (-report.errors(record), -report.surprise(record)))[:SHOWN]
-
-
-def worst_section(passages: Sequence[Passage], about: str) -> Section:
-    """The section of the rows that are answered worst."""
-    return Section("worst", "Worst rows", about, (Passages(passages, "No row is answered wrong."),))
-
-
-def by_length(measure: Measure, lengths: Sequence[int], *, unit: str = "characters") -> Section:
+def by_length(measure: Resampled, lengths: Sequence[int], *, unit: str = "characters") -> Section:
     """A score by the length of rows: groups of about equally many rows."""
+    about = f"Rows in groups of about equal size by their length in {unit}; whiskers are 95% intervals."
+    return Section("length", "By length", about, (length_chart(measure, lengths, unit=unit),))
+
+
+def length_chart(measure: Resampled, lengths: Sequence[int], *, unit: str = "characters", title: str = "") -> Chart:
+    """The picture of `by_length`."""
     sizes = np.asarray(lengths)
     limits = np.unique(np.quantile(sizes, np.arange(1, LENGTHS + 1) / LENGTHS, method="inverted_cdf"))
     group = np.searchsorted(limits, sizes)
@@ -141,9 +148,7 @@ def by_length(measure: Measure, lengths: Sequence[int], *, unit: str = "characte
         label = str(limit) if shortest == limit else f"{shortest}-{limit}"
         part = measure.of(rows)
         points.append(Point(label, part.value, *interval(part, resamples=2000), len(rows)))
-    groups = counted(len(points), "group")
-    about = f"Rows in {groups} of about equal size by their length in {unit}; whiskers are 95% intervals."
-    return Section("length", "By length", about, (Chart(measure.name, unit, points),))
+    return Chart(measure.name, unit, points, title)
 
 
 def as_plain(value: Any) -> Any:

@@ -21,7 +21,7 @@ from hub_core.metrics import (
     reliability,
 )
 from hub_core.metrics.resampling import ratio
-from hub_core.report.any_task import SHOWN, Record, TaskReport, by_length, text_of, worst_rows, worst_section
+from hub_core.report.any_task import SHOWN, Record, TaskReport, by_length
 from hub_core.report.sections import Line, Matrix, Passage, Piece, Reliability, Section, Table
 from hub_core.tasks.task import Task
 
@@ -84,8 +84,8 @@ class ClassReport(TaskReport):
             _confusions(records, labels),
             _calibration(records),
             by_length(self.measures(records)[0], lengths),
-            worst_section(
-                [self.passage(record, {"predicted": record}) for record in worst_rows(self, records)],
+            self.worst(
+                records,
                 f"Wrong answers by their loss, -ln p(gold), the {SHOWN} largest. Look for wrong gold labels first.",
             ),
         ]
@@ -107,7 +107,7 @@ class ClassReport(TaskReport):
             summary = said if chance is None else f"{said} {chance:.4f}"
             lines.append(Line(name, (Piece(summary, "right" if said == gold else "wrong"),), summary))
         note = f"loss {self.surprise(record):.2f}" if len(answers) == 1 else ""
-        return Passage(record["key"], note, text_of(record), tuple(lines))
+        return Passage(record["key"], note, record["text"], tuple(lines), record.get("text_pair", ""))
 
 
 def _columns(records: Sequence[Record]) -> tuple[list[str], list[str]]:

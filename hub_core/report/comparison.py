@@ -40,15 +40,15 @@ class Comparison:
     """Two modules on the same rows.
 
     `differences` begin with the task's main score. `matched` counts rows (of which a module has all right) and tests
-    them. `better`, `worse` and `other` are rows on which the answers differ: the second has less wrong, more, or as
-    much; `differing` counts them in that order.
+    them; None where no row is simply right (of numbers). `better`, `worse` and `other` are rows on which the answers
+    differ: the second has less wrong, more, or as much; `differing` counts them in that order.
     """
 
     task: str
     names: tuple[str, str]
     rows: int
     differences: Sequence[Difference]
-    matched: Matched
+    matched: Matched | None
     differing: tuple[int, int, int]
     better: Sequence[Passage]
     worse: Sequence[Passage]
@@ -66,7 +66,7 @@ class Comparison:
             "second": self.names[1],
             "rows": self.rows,
             "differences": [{**asdict(one), "clear": one.clear} for one in self.differences],
-            "mcnemar": asdict(self.matched),
+            "mcnemar": self.matched and asdict(self.matched),
             "differing": dict(zip(("second_better", "second_worse", "as_wrong"), self.differing, strict=True)),
         }
 
@@ -91,7 +91,8 @@ def compare(first: Sequence[Record], second: Sequence[Record], *, names: tuple[s
     left, right = [one for one, _ in pairs], [two for _, two in pairs]
     task = left[0]["task"]
     kind = report_for(left[0])
-    measures = list(zip(kind.measures(left), kind.measures(right), strict=False))
+    others = {one.name: one for one in kind.measures(right)}
+    measures = [(one, others[one.name]) for one in kind.measures(left) if one.name in others]
     if not measures:
         raise SettingsError(f"rows of task {task} have no score of their own, so that there is nothing to compare")
     changed = _Changed.of(kind, pairs)
@@ -100,13 +101,20 @@ def compare(first: Sequence[Record], second: Sequence[Record], *, names: tuple[s
         names,
         len(pairs),
         [Difference(one.name, one.value, two.value, *difference(one, two)) for one, two in measures],
-        mcnemar([kind.errors(one) == 0 for one in left], [kind.errors(two) == 0 for two in right]),
+        _row_by_row(kind, pairs),
         (len(changed.better), len(changed.worse), len(changed.other)),
         changed.shown(changed.better),
         changed.shown(changed.worse),
         changed.shown(changed.other),
         (left, right),
     )
+
+
+def _row_by_row(kind: TaskReport, pairs: Sequence[tuple[Record, Record]]) -> Matched | None:
+    """McNemar's test of the rows that can be right."""
+    right = [(kind.right(one), kind.right(two)) for one, two in pairs]
+    asked = [(one, two) for one, two in right if one is not None and two is not None]
+    return mcnemar(*map(list, zip(*asked, strict=True))) if asked else None
 
 
 @dataclass(frozen=True)

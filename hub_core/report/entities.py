@@ -13,7 +13,7 @@ from hub_core.metrics import Measure, calibration_error, reliability
 from hub_core.metrics.classes import scores_from
 from hub_core.metrics.resampling import ratio
 from hub_core.report.alignment import KINDS, Pair, align
-from hub_core.report.any_task import SHOWN, Record, TaskReport, by_length, worst_rows, worst_section
+from hub_core.report.any_task import SHOWN, Record, TaskReport, by_length
 from hub_core.report.sections import Line, Matrix, Passage, Piece, Reliability, Section, Table
 from hub_core.tagging import Span, spans
 from hub_core.tasks.task import Task
@@ -82,7 +82,6 @@ class EntityReport(TaskReport):
         """See `TaskReport.sections`."""
         aligned = [align(_spans(record, "gold_entities"), _spans(record, "entities")) for record in records]
         pairs = [pair for row in aligned for pair in row]
-        worst = [self.passage(record, {"predicted": record}) for record in worst_rows(self, records)]
         return [
             _types(pairs),
             _kinds(pairs),
@@ -90,8 +89,8 @@ class EntityReport(TaskReport):
             _bounds(records, aligned),
             *_calibration(records),
             by_length(self.measures(records)[0], [self.length(record) for record in records], unit="units"),
-            worst_section(
-                worst,
+            self.worst(
+                records,
                 f"The {SHOWN} rows with most wrong entities. Underlined: gold ones that were not found, wrong answers.",
             ),
         ]

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hub_core.data.problems import counted
-from hub_core.errors import SettingsError
+from hub_core.errors import LabelError, SettingsError
 from hub_core.examples import Example, Prediction
 from hub_core.metrics import interval
 from hub_core.paths import write_text
-from hub_core.report.any_task import Record, report_for, report_of
+from hub_core.report.any_task import Record, reports_of
 from hub_core.report.records import PREDICTIONS, write_records
 from hub_core.report.sections import Figure, Section
 from hub_core.tasks.task import Task
@@ -93,13 +93,10 @@ def make_report(
     if not examples:
         raise SettingsError("there is no row to report on")
     rows = [replace(one, key=one.key or f"rows:{number}") for number, one in enumerate(examples, start=1)]
-    without = [row.key for row in rows if row.label is None]
-    if without:
-        raise SettingsError(f"{len(without)} row(s) have no label to compare with; the first is {without[0]}")
+    _check_labelled(task, rows)
     answers = list(predictions)
-    own = report_of(task.name)
-    records = [own.record(task, row, answer) for row, answer in zip(rows, answers, strict=True)]
-    kind = report_for(records[0])
+    kind = next(one for one in reports_of(task.name) if one.fits(one.record(task, rows[0], answers[0])))
+    records = kind.records(task, rows, answers)
     bounds = {one.name: interval(one) for one in kind.measures(records)}
     scores = {**task.metrics(rows, answers), **kind.scores(records, task.labels)}
     order = sorted(
@@ -109,6 +106,17 @@ def make_report(
     cut = sum(bool(getattr(answer, "truncated", False)) for answer in answers)
     said = {**about, **({"cut": counted(cut, "text")} if cut else {})}
     return Report(task.name, said, figures, kind.sections(records, task.labels), records)
+
+
+def _check_labelled(task: Task, rows: Sequence[Example]) -> None:
+    faults = []
+    for row in rows:
+        try:
+            task.check_labelled(row)
+        except LabelError as error:
+            faults.append(f"{row.key}: {error}")
+    if faults:
+        raise SettingsError(f"{counted(len(faults), 'row')} cannot be measured; the first is {faults[0]}")
 
 
 def as_json(data: Any) -> str:

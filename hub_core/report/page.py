@@ -9,22 +9,31 @@ from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
 from hub_core.report.elements import element, html
-from hub_core.report.pictures import chart_picture, differences_picture, reliability_picture
+from hub_core.report.pictures import (
+    chart_picture,
+    differences_picture,
+    histogram_picture,
+    reliability_picture,
+    scatter_picture,
+)
 from hub_core.report.sections import (
     Cell,
     Chart,
     Figure,
+    Histogram,
     Line,
     Matrix,
     Passage,
     Passages,
     Reliability,
+    Scatter,
     Section,
     Table,
 )
 from hub_core.version import __version__
 
 if TYPE_CHECKING:
+    from hub_core.metrics import Matched
     from hub_core.report.comparison import Comparison
     from hub_core.report.making import Report
 
@@ -54,8 +63,9 @@ def comparison_page(comparison: Comparison) -> str:
         _part(
             "differences", "Differences", _DIFFERENCES, differences_picture(comparison.differences), _scores(comparison)
         ),
-        _part("rows", "Row by row", _MCNEMAR, *_rows(comparison)),
     ]
+    if comparison.matched is not None:
+        sections.append(_part("rows", "Row by row", _MCNEMAR, *_rows(comparison.matched)))
     kinds = (("better", "Where B is better"), ("worse", "Where B is worse"), ("other", "Answered otherwise"))
     for (name, title), count in zip(kinds, comparison.differing, strict=True):
         passages: Sequence[Passage] = getattr(comparison, name)
@@ -107,7 +117,7 @@ def _figures(figures: Sequence[Figure]) -> Element:
     tiles = []
     for figure in figures:
         bounds = figure.interval and f"{figure.interval[0]:.4f} to {figure.interval[1]:.4f}"
-        whiskers = _whisker(figure) if figure.interval and 0 <= figure.value <= 1 else None
+        whiskers = _whisker(figure) if figure.interval and figure.interval[0] >= 0 and figure.interval[1] <= 1 else None
         about = element("p", bounds, class_="bounds", title="95% bootstrap interval") if bounds else None
         name, value = element("h2", figure.name), element("p", f"{figure.value:.4f}", class_="value")
         tiles.append(element("div", *(part for part in (name, value, whiskers, about) if part is not None)))
@@ -177,6 +187,10 @@ def _matrix(matrix: Matrix) -> Element:
     )
 
 
+def _scatter(block: Scatter) -> Element:
+    return element("div", scatter_picture(block), _table(block.ranges), class_="blocks")
+
+
 def _passages(block: Passages) -> Element:
     if not block.passages:
         return element("p", block.none, class_="none")
@@ -185,9 +199,9 @@ def _passages(block: Passages) -> Element:
 
 def _passage(passage: Passage) -> Element:
     head = element("header", element("code", passage.key), element("span", passage.note) if passage.note else None)
-    text = element("p", passage.text, dir="auto") if passage.text else None
+    texts = [element("p", text, dir="auto") for text in (passage.text, passage.pair) if text]
     lines = element("dl", *(part for line in passage.lines for part in (element("dt", line.name), _line(line))))
-    return element("article", *(part for part in (head, text, lines) if part is not None))
+    return element("article", head, *texts, lines)
 
 
 def _line(line: Line) -> Element:
@@ -232,8 +246,7 @@ def _scores(comparison: Comparison) -> Element:
     return _table(Table(("score", "A", "B", "B - A", "95% interval"), rows))
 
 
-def _rows(comparison: Comparison) -> list[Element]:
-    found = comparison.matched
+def _rows(found: Matched) -> list[Element]:
     table = Matrix(
         ("A right", "A wrong"),
         ("B right", "B wrong"),
@@ -260,6 +273,8 @@ _DRAWN: Mapping[type, Callable[[Any], Element]] = MappingProxyType(
         Table: _table,
         Matrix: _matrix,
         Chart: chart_picture,
+        Histogram: histogram_picture,
+        Scatter: _scatter,
         Reliability: reliability_picture,
         Passages: _passages,
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from hub_core.report.elements import element
-from hub_core.report.sections import Chart, Reliability
+from hub_core.report.sections import Chart, Histogram, Reliability, Scatter
 
 if TYPE_CHECKING:
     from hub_core.report.comparison import Difference
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def reliability_picture(block: Reliability) -> Element:
     """Accuracy by confidence, the gap to the diagonal shaded, and below how many answers each bin has."""
-    left, top, side, below, foot = 46, 12, 340, 60, 34
-    width, height = left + side + 12, top + side + 16 + below + foot
+    left, top, side, gap, below, foot = 46, 12, 340, 30, 60, 34
+    width, height = left + side + 12, top + side + gap + below + foot
 
     def x(value: float) -> float:
         return left + value * side
@@ -26,7 +26,7 @@ def reliability_picture(block: Reliability) -> Element:
         return top + (1 - value) * side
 
     marks = [_grid(left, top, side, side)]
-    base = top + side + 16 + below
+    base = top + side + gap + below
     most = max(one.count for one in block.bins)
     for one in block.bins:
         told = f"{one.count} {block.what} with {one.confidence:.1%} on average, {one.accuracy:.1%} right"
@@ -45,19 +45,19 @@ def reliability_picture(block: Reliability) -> Element:
         marks.append(_text(left - 7, y(step / 5) + 4, f"{step * 20}%", "end"))
     marks.append(_text(left + side / 2, base + 30, f"probability of {block.what}", "middle"))
     marks.append(_text(left + 8, top + 16, "share that is right", "start"))
-    marks.append(_text(left + 8, base - below + 8, f"number of {block.what}", "start"))
+    marks.append(_text(left + 8, base - below - 6, f"number of {block.what}", "start"))
     return _svg(width, height, f"Reliability diagram: {block.what} by probability and how many are right", marks)
 
 
 def chart_picture(block: Chart) -> Element:
     """Points with whiskers, and below how many rows each stands on."""
-    left, top, wide, tall, below, foot = 52, 20, 640, 210, 44, 36
+    left, top, wide, tall, below, foot = 52, 32, 640, 210, 44, 36
     low, high = _range([one.low for one in block.points], [one.high for one in block.points])
 
     def y(value: float) -> float:
         return top + (high - value) / (high - low) * tall
 
-    marks: list[Element] = []
+    marks: list[Element] = [_text(8, top - 20, block.score, "start")]
     for value in _ticks(low, high):
         marks.append(element("line", class_="grid", x1=left, x2=left + wide, y1=y(value), y2=y(value)))
         marks.append(_text(left - 8, y(value) + 4, f"{value:.2f}", "end"))
@@ -82,6 +82,63 @@ def chart_picture(block: Chart) -> Element:
     marks.append(_text(left + wide / 2, base + 31, block.axis, "middle"))
     marks.append(_text(left - 8, base - below + 8, "rows", "end"))
     return _svg(left + wide + 16, base + foot, f"{block.score} by {block.axis}", marks)
+
+
+def histogram_picture(block: Histogram) -> Element:
+    """Each series on a line of its own over one axis, as shares of its rows, so that series of unlike size compare."""
+    left, top, wide, tall, gap, foot = 52, 22, 640, 96, 30, 40
+    low, high = block.bars[0].low, block.bars[-1].high
+    totals = [max(1, sum(column)) for column in zip(*(one.counts for one in block.bars), strict=True)]
+    most = max(count / total for one in block.bars for count, total in zip(one.counts, totals, strict=True))
+
+    def x(value: float) -> float:
+        return left + (value - low) / (high - low) * wide
+
+    base = top + (tall + gap) * len(block.series) - gap
+    marks = [element("line", class_="grid", x1=x(one), x2=x(one), y1=top, y2=base) for one in _ticks(low, high)]
+    for at, (name, total) in enumerate(zip(block.series, totals, strict=True)):
+        floor = top + tall + (tall + gap) * at
+        marks.append(
+            _text(left + 4, floor - tall - 7, f"{name}: {sum(one.counts[at] for one in block.bars):,}", "start")
+        )
+        for one in block.bars:
+            share = one.counts[at] / total
+            if share:
+                told = f"{name}, {one.low:g} to {one.high:g}: {one.counts[at]:,} ({share:.1%})"
+                start, size = x(one.low) + 0.5, max(1.0, x(one.high) - x(one.low) - 1)
+                bar = _rect(start, floor - share / most * tall, size, share / most * tall, "bar")
+                marks.append(element("g", element("title", told), bar))
+        marks.append(element("line", class_="axis", x1=left, x2=left + wide, y1=floor, y2=floor))
+        marks.append(_text(left - 8, floor - tall + 8, f"{most:.0%}", "end"))
+    marks += [_text(x(one), base + 16, f"{one:g}", "middle") for one in _ticks(low, high)]
+    marks.append(_text(left + wide / 2, base + 34, block.axis, "middle"))
+    return _svg(left + wide + 16, base + foot, f"How {block.axis} is spread over {', '.join(block.series)}", marks)
+
+
+def scatter_picture(block: Scatter) -> Element:
+    """A point per row: the gold number across, the predicted one up, and the diagonal."""
+    left, top, side, foot = 52, 14, 380, 40
+    values = [value for point in block.points for value in point]
+    low, high = min(values), max(values)
+    margin = (high - low) * 0.04 or 0.5
+    low, high = low - margin, high + margin
+
+    def place(value: float) -> float:
+        return (value - low) / (high - low) * side
+
+    marks: list[Element] = []
+    for value in _ticks(low, high):
+        across, up = left + place(value), top + side - place(value)
+        marks.append(element("line", class_="grid", x1=across, x2=across, y1=top, y2=top + side))
+        marks.append(element("line", class_="grid", x1=left, x2=left + side, y1=up, y2=up))
+        marks.append(_text(across, top + side + 16, f"{value:g}", "middle"))
+        marks.append(_text(left - 8, up + 4, f"{value:g}", "end"))
+    marks.append(element("line", class_="diagonal", x1=left, y1=top + side, x2=left + side, y2=top))
+    for gold, predicted in block.points:
+        marks.append(element("circle", class_="point", cx=left + place(gold), cy=top + side - place(predicted), r=2.6))
+    marks.append(_text(left + side / 2, top + side + 34, "gold", "middle"))
+    marks.append(_text(left + 8, top + 14, "predicted", "start"))
+    return _svg(left + side + 12, top + side + foot, "Predicted numbers by gold ones", marks)
 
 
 def differences_picture(differences: Sequence[Difference]) -> Element:

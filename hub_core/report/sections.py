@@ -89,6 +89,43 @@ class Reliability:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """How many rows of each series have a number from `low` to `high`."""
+
+    low: float
+    high: float
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How a number, named by `axis`, is spread over the rows of each series; `bars` from left to right."""
+
+    axis: str
+    series: tuple[str, ...]
+    bars: Sequence[Bar]
+    title: str = ""
+
+    def as_table(self) -> Table:
+        """One row per bar."""
+        rows: list[tuple[Cell, ...]] = [(f"{one.low:g} to {one.high:g}", *one.counts) for one in self.bars]
+        return Table((self.axis, *self.series), rows, title=self.title)
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Rows as points ``(gold, predicted)``, right ones on the diagonal; `ranges` says the same in numbers."""
+
+    points: Sequence[tuple[float, float]]
+    ranges: Table
+    title: str = ""
+
+    def as_table(self) -> Table:
+        """The numbers."""
+        return self.ranges
+
+
+@dataclass(frozen=True)
 class Piece:
     """A piece of a line. `mark` says what it is (``right``, ``wrong``, ``gold``, ``missed``), "" for plain text."""
 
@@ -110,13 +147,14 @@ class Line:
 class Passage:
     """One row with its text, what is right, and what was answered; `note` says why it is shown.
 
-    `text` is empty where the lines hold the text themselves.
+    `text` is empty where the lines hold the text themselves; `pair` is the second text of a pair.
     """
 
     key: str
     note: str
     text: str
     lines: tuple[Line, ...]
+    pair: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,11 +177,13 @@ class Passages:
 
 
 def plain(passage: Passage) -> str:
-    """The text of a passage."""
-    return passage.text or "".join(piece.text for piece in passage.lines[0].pieces)
+    """The text of a passage, or both."""
+    return " ‖ ".join(filter(None, (passage.text, passage.pair))) or "".join(
+        piece.text for piece in passage.lines[0].pieces
+    )
 
 
-Block = Table | Matrix | Chart | Reliability | Passages
+Block = Table | Matrix | Chart | Reliability | Histogram | Scatter | Passages
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,19 @@ class VectorPrediction(Prediction):
         return float(first @ second) / lengths if lengths else 0.0
 
 
+@dataclass(frozen=True)
+class Search:
+    """A text whose matches are looked for; `row` is the first that asks.
+
+    `matches` and `nearest` (the ten nearest, nearest first, with their `cosines`) are numbers of second texts.
+    """
+
+    row: int
+    matches: set[int]
+    nearest: list[int]
+    cosines: list[float]
+
+
 class Embedding(Task):
     """A vector per text; no labels. The head has no weights, so that every encoder has this task untrained.
 
@@ -285,13 +298,16 @@ def _vectors(prediction: Prediction) -> VectorPrediction:
     return prediction
 
 
-def _retrieval(examples: Sequence[Example], found: Sequence[VectorPrediction]) -> dict[str, float]:
-    """Scores of finding each text's matches among all different second texts."""
+def searches(examples: Sequence[Example], predictions: Sequence[Prediction]) -> tuple[list[Search], list[str]]:
+    """Each text that has matches, once, and all different second texts, among which they are looked for.
+
+    A row's second text matches where its label is above 0.5, or there is none.
+    """
     texts: dict[str, int] = {}
     matches: dict[str, set[int]] = {}
-    queries: dict[str, Array] = {}
+    queries: dict[str, tuple[int, Array]] = {}
     candidates = []
-    for example, answer in zip(examples, found, strict=True):
+    for row, (example, answer) in enumerate(zip(examples, map(_vectors, predictions), strict=True)):
         if example.pair is None:
             continue
         if example.pair not in texts:
@@ -299,11 +315,21 @@ def _retrieval(examples: Sequence[Example], found: Sequence[VectorPrediction]) -
             candidates.append(answer.vectors[1])
         if example.label is None or _number(example.label) > 0.5:
             matches.setdefault(example.text, set()).add(texts[example.pair])
-            queries.setdefault(example.text, answer.vectors[0])
+            queries.setdefault(example.text, (row, answer.vectors[0]))
     if not queries:
+        return [], list(texts)
+    asked = np.stack([vector for _, vector in queries.values()])
+    nearest, cosines = _ranked(_unit(asked), _unit(np.stack(candidates)), most=10)
+    found = zip(queries.items(), nearest.tolist(), cosines.tolist(), strict=True)
+    return [Search(row, matches[text], *ranking) for (text, (row, _)), *ranking in found], list(texts)
+
+
+def _retrieval(examples: Sequence[Example], found: Sequence[VectorPrediction]) -> dict[str, float]:
+    """Scores of finding each text's matches among all different second texts."""
+    made, _ = searches(examples, found)
+    if not made:
         return {}
-    ranked = _ranked(_unit(np.stack(list(queries.values()))), _unit(np.stack(candidates)), most=10)
-    rankings, relevant = ranked.tolist(), [matches[text] for text in queries]
+    rankings, relevant = [one.nearest for one in made], [one.matches for one in made]
     return {
         "mrr@10": mrr(rankings, relevant, 10),
         "ndcg@10": ndcg(rankings, relevant, 10),
@@ -317,13 +343,15 @@ def _unit(vectors: Array) -> Array:
     return vectors / np.where(lengths > 0, lengths, 1)
 
 
-def _ranked(queries: Array, candidates: Array, *, most: int) -> Array:
-    """For each query the numbers of the `most` nearest candidates, nearest first."""
+def _ranked(queries: Array, candidates: Array, *, most: int) -> tuple[Array, Array]:
+    """For each query the numbers of the `most` nearest candidates, nearest first, and their cosines."""
     most = min(most, len(candidates))
     pieces = []
     for start in range(0, len(queries), _QUERIES):
         cosines = queries[start : start + _QUERIES] @ candidates.T
         best = np.argpartition(-cosines, most - 1, axis=1)[:, :most]
         order = np.argsort(-np.take_along_axis(cosines, best, axis=1), axis=1, kind="stable")
-        pieces.append(np.take_along_axis(best, order, axis=1))
-    return np.concatenate(pieces)
+        best = np.take_along_axis(best, order, axis=1)
+        pieces.append((best, np.take_along_axis(cosines, best, axis=1)))
+    nearest, likeness = map(np.concatenate, zip(*pieces, strict=True))
+    return nearest, likeness

@@ -1,0 +1,54 @@
+"""How numbers are spread over rows: histograms over round steps, and rows as points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hub_core.examples import Array
+from hub_core.report.sections import Bar, Histogram, Scatter, Table
+
+#: A histogram has at most so many bars, a scatter so many points (of more rows every n-th) and ranges.
+BARS, POINTS, RANGES = 30, 2000, 6
+
+
+def histogram(axis: str, values: Mapping[str, Sequence[float] | Array], *, title: str = "") -> Histogram:
+    """How the numbers of each series are spread, over bars of one round width; a number between two counts above."""
+    every = np.concatenate([np.asarray(one, dtype=np.float64) for one in values.values()])
+    edges = _round_edges(float(every.min()), float(every.max()))
+    counts = [np.histogram(one, bins=edges)[0].tolist() for one in values.values()]
+    bars = [
+        Bar(*bounds) for bounds in zip(edges[:-1].tolist(), edges[1:].tolist(), zip(*counts, strict=True), strict=True)
+    ]
+    return Histogram(axis, tuple(values), bars, title)
+
+
+def scatter(gold: Array, predicted: Array) -> Scatter:
+    """Rows as points, and in ranges of the gold number what was answered on average."""
+    chosen = np.argsort(gold, kind="stable")[:: math.ceil(len(gold) / POINTS)]
+    points = [(float(gold[at]), float(predicted[at])) for at in np.sort(chosen)]
+    limits = np.unique(np.quantile(gold, np.arange(1, RANGES + 1) / RANGES, method="inverted_cdf"))
+    group = np.searchsorted(limits, gold)
+    rows = []
+    for number in range(len(limits)):
+        wanted, answers = gold[group == number], predicted[group == number]
+        low, high = f"{wanted.min():g}", f"{wanted.max():g}"
+        named = low if low == high else f"{low} to {high}"
+        distance = float(np.abs(answers - wanted).mean())
+        rows.append((named, len(wanted), float(wanted.mean()), float(answers.mean()), distance))
+    columns = ("gold", "rows", "mean gold", "mean predicted", "mean distance")
+    return Scatter(points, Table(columns, rows))
+
+
+def _round_edges(low: float, high: float) -> Array:
+    """Edges around all numbers, multiples of the smallest step (1, 2 or 5 times a power of ten) that makes few bars."""
+    if high - low < 1e-9 * max(1.0, abs(low)):
+        low, high = low - 0.5, high + 0.5
+    power = 10.0 ** math.floor(math.log10((high - low) / BARS))
+    for step in (power * factor for factor in (1, 2, 5, 10, 20)):
+        first, last = math.floor(low / step), math.floor(high / step) + 1
+        if last - first <= BARS:
+            break
+    return np.round(np.arange(first, last + 1) * step, 12)
