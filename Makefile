@@ -2,9 +2,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PARALLEL := -n 2 --dist worksteal
-# Starts processes that train together: by itself, since a test worker that had lived long was lost in it.
-PROCESSES := tests/test_trainer_oracle.py
 
 .PHONY: demo test lint types unit test-long clean
 
@@ -27,8 +24,7 @@ types: $(VENV)/.installed
 
 # One process computes on one thread: two of them fill two cores.
 unit: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) --cov --cov-report= -m 'not slow' --ignore=$(PROCESSES)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov --cov-append --cov-report=term:skip-covered -m 'not slow' $(PROCESSES)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered -m 'not slow'
 
 # The longer checks: many random interruptions, full-size training, every fixture at full length.
 test-long: $(VENV)/.installed

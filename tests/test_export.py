@@ -50,6 +50,15 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, st
     return make
 
 
+@pytest.mark.parametrize("format", ["onnx", "openvino"])
+def test_a_signal_finds_its_way_after_a_graph(exported: Any, format: str) -> None:
+    """What a runtime gives a thread for signals must not go before the thread does."""
+    _, folder = exported("bilstm", "seq-cls", format)
+    program = Path(__file__).with_name("signal_program.py")
+    done = subprocess.run([sys.executable, program, folder], capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize(("family", "task"), [("bert", "seq-cls"), ("bilstm", "token-cls")])
 def test_a_graph_answers_as_the_module(exported: Any, family: str, task: str, format: str) -> None:

@@ -164,7 +164,9 @@ _OPTIONS = (
     ),
     click.option("--manifest", type=PATH, help="Instead: the manifest of a new module, with random weights."),
     click.option("--train-split", default="train", help="The split to train on."),
-    click.option("--dev-split", default="dev", help="The split that picks the best model; '' for none."),
+    click.option(
+        "--dev-split", default="dev", help="The split that picks the best model; '' for none: the last epoch_N is kept."
+    ),
     rename_labels,
     click.option("--new-head", is_flag=True, help="--module: a fresh head where it has one with other labels."),
     click.option(

@@ -11,6 +11,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -141,15 +142,13 @@ class OpenVinoEngine(_GraphEngine):
     """OpenVINO on the CPU; ``auto`` lets it compute in bfloat16 where the processor does."""
 
     def __init__(self, graph: Graph, path: Path, dtype: str) -> None:
-        import openvino
-
         super().__init__(graph)
         hints = {"auto": {}, "float32": {"INFERENCE_PRECISION_HINT": "f32"}}
         hints["bfloat16"] = {"INFERENCE_PRECISION_HINT": "bf16"}
         if dtype not in hints:
             raise SettingsError(unknown("dtype", dtype, hints, where="of an openvino graph"))
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": _threads(), **hints[dtype]}
-        self._model = openvino.Core().compile_model(str(path), "CPU", settings)
+        self._model = _openvino_core().compile_model(str(path), "CPU", settings)
 
     def _run(self, inputs: Mapping[str, Array]) -> Sequence[Array]:
         # A request of its own for each call: several threads may share the engine.
@@ -191,6 +190,18 @@ _PACKAGES: Mapping[str, tuple[str, str]] = {
     "openvino": ("openvino", "`pip install 'hub_core[openvino]'` brings it"),
     "torch": ("torch", "`pip install torch` brings it"),
 }
+
+
+@cache
+def _openvino_core() -> Any:
+    """One for all graphs, which stays.
+
+    With its first graph OpenVINO gives the thread a stack for signals, and frees that with the last, in whatever thread
+    this happens: the next signal (Ctrl-C) would have nowhere to go, and end the process.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def _threads() -> int:
