@@ -80,7 +80,7 @@ def similarities(records: Sequence[Record], module: str) -> Scores:
 def places(records: Sequence[Record], module: str) -> Scores:  # noqa: ARG001
     """The hidden tokens of texts."""
     gold = [token for row in records for token in row["gold"]]
-    candidates = [[one["token"] for one in place] for row in records for place in row["predicted"]["places"]]
+    candidates = [[one["token"] for one in place] for row in records for place in row["candidates"]]
     return {
         "accuracy": float(accuracy_score(gold, [names[0] for names in candidates])),
         "recall@k": float(np.mean([token in names for token, names in zip(gold, candidates, strict=True)])),
@@ -89,7 +89,7 @@ def places(records: Sequence[Record], module: str) -> Scores:  # noqa: ARG001
 
 def answers(records: Sequence[Record], module: str) -> Scores:  # noqa: ARG001
     """CMRC2018's measures, by its own description: difflib finds the longest run that two answers share."""
-    judged = [_judged([one["text"] for one in row["gold"]], row["predicted"]["answer"]) for row in records]
+    judged = [_judged([one["text"] for one in row["gold"]], row["predicted"]) for row in records]
     exact, f1 = np.mean(judged, axis=0).tolist()
     return {"exact": exact, "f1": f1}
 
