@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,16 @@ def masked_titles(folder: Path) -> None:
             if places:
                 place = int(generator.choice(places))
                 rows.append({"text": f"{title[:place]}[MASK]{title[place + 1 :]}", "label": title[place]})
-        _write(folder / f"{name}.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        _write_rows(folder / f"{name}.jsonl", rows)
+
+
+def questions_of_finance(folder: Path) -> None:
+    """AFQMC, whose dev is the one held-out split with labels: it is test here, and every tenth row of train is dev."""
+    rows = [{"text_a": row.text, "text_b": row.pair, "label": row.label} for row in hub.datasets.AFQMC(mode="train")]
+    held = [{"text_a": row.text, "text_b": row.pair, "label": row.label} for row in hub.datasets.AFQMC(mode="dev")]
+    learnt = [row for place, row in enumerate(rows) if place % 10]
+    for split, part in {"train": learnt, "dev": rows[::10], "test": held}.items():
+        _write_rows(folder / f"{split}.jsonl", part)
 
 
 def questions(folder: Path) -> None:
@@ -55,8 +65,11 @@ def questions(folder: Path) -> None:
 def _from_entities(folder: Path, label: Callable[[Example], str]) -> None:
     for mode in ("train", "dev", "test"):
         rows = list(hub.datasets.MSRA_NER(mode=mode))[:_ROWS]
-        lines = (json.dumps({"text": row.text, "label": label(row)}, ensure_ascii=False) + "\n" for row in rows)
-        _write(folder / f"{mode}.jsonl", "".join(lines))
+        _write_rows(folder / f"{mode}.jsonl", [{"text": row.text, "label": label(row)} for row in rows])
+
+
+def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    _write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def _write(path: Path, text: str) -> None:

@@ -83,11 +83,10 @@ RUNS = (
         "afqmc",
         "text-matching",
         "bilstm-pairs-zh",
-        "afqmc",
+        prepared.questions_of_finance,
         judges.classes,
         "scikit-learn",
-        train=_LAST,
-        measure="--split dev",
+        train=_USUAL,
     ),
     Run(
         "lcqmc",
