@@ -181,7 +181,8 @@ def test_two_processes_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sh
     assert (alone.steps, alone.stopped) == (8, "none of the last 2 evaluations was better")
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"]
     command += [f"--master_port={20000 + os.getpid() % 20000}", str(Path(distributed_stopping.__file__))]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    path = os.pathsep.join(map(str, Path(__file__).parents[:2]))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     done = subprocess.run(
         [*command, str(tmp_path / "two"), sharding],
         env=environment, capture_output=True, text=True, timeout=240, check=False,

@@ -131,7 +131,8 @@ def test_two_processes_are_one_large_batch(tmp_path: Path, task: str, sharding: 
         task,
         sharding,
     ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    path = os.pathsep.join(map(str, Path(__file__).parents[:2]))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert sorted(path.name for path in (tmp_path / "two").glob("stopped-*")) == ["stopped-0-143", "stopped-1-143"]
