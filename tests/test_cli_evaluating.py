@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from command_line import Hub, write_reviews
+from reports import few_samples
 from tiny import tiny_module
 
 RENAMED = ("--rename-labels", "0=negative,1=positive")
@@ -81,6 +82,114 @@ class TestReport:
         (tmp_path / "file").write_bytes(b"")
         given = ("evaluate", "-m", modules[0], "--data", reviews, *RENAMED, "--report", tmp_path / "file")
         assert hub.fails(*given).startswith(f"--report {tmp_path / 'file'} cannot be written: ")
+
+
+CONTEXT = "新华社北京月日电国务院副总理李岚清今天在中南海会见了美国"
+TEXTS = ["新华社北京", "今天在中南海会见", "国务院副总理李岚清", "他不是中国人", "我们来北京", "好的"]
+PAIRS = list(zip(TEXTS, TEXTS[1:] + TEXTS[:1], strict=True))
+
+#: Of every task a family, the options of its head, rows for its table, and what the report must have.
+TASKS: dict[str, tuple[str, str, dict[str, Any], list[dict[str, Any]], set[str]]] = {
+    "labels": (
+        "seq-cls",
+        "cnn",
+        {"problem": "multi-label"},
+        [{"text": text, "label": ["negative", "positive"][: at % 3]} for at, text in enumerate(TEXTS)],
+        {"classes", "counts", "calibration", "length", "worst"},
+    ),
+    "numbers": (
+        "seq-cls",
+        "bow",
+        {"problem": "regression"},
+        [{"text": one, "text_pair": two, "label": at / 2} for at, (one, two) in enumerate(PAIRS)],
+        {"numbers", "residuals", "length", "worst"},
+    ),
+    **{
+        f"pairs by {form}": (
+            "text-matching",
+            family,
+            {"form": form},
+            [
+                {"text": one, "text_pair": two, "label": ["negative", "positive"][at % 2]}
+                for at, (one, two) in enumerate(PAIRS)
+            ],
+            {"classes", "scores", "confusion", "calibration", "length", "worst"},
+        )
+        for form, family in (("vectors", "bilstm"), ("cosine", "cnn"), ("cross", "bert"))
+    },
+    "pairs in order": (
+        "embedding",
+        "bow",
+        {},
+        [{"text": one, "text_pair": two, "label": at % 2} for at, (one, two) in enumerate(PAIRS)],
+        {"similarities", "ranks", "length", "worst", "searches"},
+    ),
+    "searches": (
+        "embedding",
+        "cnn",
+        {},
+        [{"text": one, "text_pair": two, "negative": "美国"} for one, two in PAIRS],
+        {"similarities", "ranks", "length", "searches"},
+    ),
+    "answers": (
+        "question-answering",
+        "bert",
+        {"max_seq_len": 32, "doc_stride": 8},
+        [
+            {
+                "question": f"谁在{at}",
+                "context": CONTEXT,
+                "answers": [{"text": CONTEXT[at : at + 3], "answer_start": at}],
+            }
+            for at in range(6)
+        ],
+        {"errors", "calibration", "length", "worst"},
+    ),
+    "places": (
+        "masked-lm",
+        "bert",
+        {},
+        [
+            {"text": text.replace("在", "[MASK]").replace("北", "[MASK]"), "label": label}
+            for text, label in zip(TEXTS[:5:4], "北北", strict=True)
+        ],
+        {"ranks", "confusion", "calibration", "length", "worst"},
+    ),
+}
+
+
+class TestTasks:
+    """Both commands, for every task."""
+
+    @pytest.mark.parametrize("name", TASKS)
+    def test_of_every_task(self, hub: Hub, name: str, tmp_path: Path) -> None:
+        task, family, options, rows, sections = TASKS[name]
+        written = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (tmp_path / "test.jsonl").write_text(written, encoding="utf-8")
+        labels = ("score",) if name == "numbers" else ("negative", "positive")
+        for seed in (0, 1):
+            made = tiny_module(tmp_path, family=family, task=task, labels=labels, task_options=options, seed=seed)
+            made.save(tmp_path / str(seed))
+        given = ("--data", tmp_path, "--split", "test")
+        plain = hub("evaluate", "-m", tmp_path / "0", *given, "--json").json
+        out = [tmp_path / "a", tmp_path / "b"]
+        with few_samples():
+            outcome = hub("evaluate", "-m", tmp_path / "0", *given, "--report", out[0])
+            data = hub("evaluate", "-m", tmp_path / "1", *given, "--report", out[1], "--json").json
+            assert (outcome.code, outcome.err) == (0, f"{out[0] / 'report.html'} is written\n")
+            compared = hub("compare", *(tmp_path / seed for seed in "01"), *given, "--json").json
+            saved = hub("compare", *out, "--report", tmp_path / "compared")
+        stored = json.loads((out[0] / "report.json").read_text(encoding="utf-8"))
+        assert set(stored["sections"]) == set(data["sections"]) == sections
+        assert {score: plain[score] for score in plain if score in stored["scores"]} == {
+            score: value for score, value in stored["scores"].items() if score in plain
+        }
+        main = compared["differences"][0]
+        assert (main["first"], main["second"]) == pytest.approx((plain[main["score"]], data["scores"][main["score"]]))
+        assert main["score"] == next(iter(stored["scores"]))
+        assert (saved.code, (tmp_path / "compared" / "comparison.html").is_file()) == (0, True)
+        for row in lines(out[0] / "predictions.jsonl"):
+            assert row["key"].startswith("test.jsonl:")
 
 
 class TestCompare:

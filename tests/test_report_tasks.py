@@ -237,14 +237,19 @@ class TestNumbers:
         assert POINTS / 2 < len(drawn.points) <= POINTS
         assert sum(row[1] for row in drawn.ranges.rows) == 5 * POINTS
 
-    @pytest.mark.parametrize("values", [[0.1, 0.1], [-3e-7, 5e-7], [0, 1], [-1, 1, 0.3], [1e9, 3e9], [0.0] * 3, [7, 8]])
+    @pytest.mark.parametrize(
+        "values", [[0.1, 0.1], [-3e-7, 5e-7], [0, 1], [-1, 1, 0.3], [1e9, 3e9], [0.0] * 3, [7, 8], [0.99, 1 + 2e-16]]
+    )
     def test_bars_are_round_and_hold_every_number(self, values: list[float]) -> None:
         drawn = histogram("x", {"a": values, "b": []})
         assert 1 <= len(drawn.bars) <= BARS
         assert sum(one.counts[0] for one in drawn.bars) == len(values)
-        assert drawn.bars[0].low <= min(values) <= max(values) <= drawn.bars[-1].high
+        assert drawn.bars[0].low <= min(values) <= max(values) <= drawn.bars[-1].high + 1e-12
         for one, two in zip(drawn.bars, drawn.bars[1:], strict=False):
             assert one.high == two.low
+        if len(set(values)) > 1:
+            assert drawn.bars[0].counts[0]
+            assert drawn.bars[-1].counts[0]
 
 
 class TestPairs:
@@ -266,19 +271,20 @@ class TestPairs:
         gold = np.array([row["gold"] == "equal" for row in pairs.records])
         chances = np.array([row["probabilities"]["equal"] for row in pairs.records])
         by_accuracy, by_f1 = block(pairs, "scores", 1).rows
-        found = {limit: chances >= limit for limit in chances.tolist()}
-        assert by_accuracy[2] == max(sklearn.accuracy_score(gold, one) for one in found.values())
-        assert by_f1[5] == pytest.approx(max(sklearn.f1_score(gold, one) for one in found.values()))
+        found = [chances >= limit for limit in chances]
+        assert by_accuracy[2] == max(sklearn.accuracy_score(gold, one) for one in found)
+        assert by_f1[5] == pytest.approx(max(sklearn.f1_score(gold, one) for one in found))
         for row in (by_accuracy, by_f1):
-            said = found[row[1]]
+            said = chances >= float(row[1])
             scores = sklearn.precision_recall_fscore_support(gold, said, average="binary")[:3]
             assert row[2:] == pytest.approx((sklearn.accuracy_score(gold, said), *scores))
 
     def test_equal_scores_lie_on_one_side(self) -> None:
         table = limits(np.array([0.5, 0.5, 0.5, 0.9]), np.array([True, False, True, True]))
         assert isinstance(table, Table)
-        assert [row[1] for row in table.rows] == [0.5, 0.5]
-        assert table.rows[0][2] == 0.75
+        assert [row[1] for row in table.rows] == ["0.5", "0.5"]
+        table = limits(np.array([0.5, 0.5, 0.5, 0.9]), np.array([False, False, False, True]))
+        assert [row[1] for row in table.rows] == ["0.7", "0.7"]
 
     def test_both_texts_of_the_worst_pairs_are_shown(self, pairs: Report) -> None:
         by_key = {row["key"]: row for row in pairs.records}

@@ -26,10 +26,10 @@ from hub_core.cli.splits import read_split
 from hub_core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from hub_core.data.tables import Columns
-    from hub_core.examples import Example
+    from hub_core.examples import Example, Prediction
     from hub_core.report import Comparison, Report
     from hub_core.report.any_task import Record
     from hub_core.tasks.task import Task
@@ -155,7 +155,7 @@ class _Asked:
 
 def _records(name: str, asked: _Asked | None, how: Answering) -> Sequence[Record]:
     """The records of saved predictions, or of a module that answers now."""
-    from hub_core.report import read_records
+    from hub_core.report import make_records, read_records
     from hub_core.report.records import PREDICTIONS
 
     place = Path(name).expanduser()
@@ -163,18 +163,24 @@ def _records(name: str, asked: _Asked | None, how: Answering) -> Sequence[Record
         return read_records(place)
     if asked is None:
         raise click.UsageError(f"--data says on which rows {name} is to answer; only saved predictions need none")
-    return _report(name, asked, how).records
+    _, task, examples, answers = _answers(name, asked, how)
+    return make_records(task, examples, answers)
 
 
 def _report(name: str, asked: _Asked, how: Answering) -> Report:
     from hub_core.report import make_report
 
+    title, task, examples, answers = _answers(name, asked, how)
+    about = {"module": title, "data": asked.data, "split": asked.split}
+    return make_report(task, examples, answers, about=about)
+
+
+def _answers(name: str, asked: _Asked, how: Answering) -> tuple[str, Task, list[Example], Iterator[Prediction]]:
+    """A module's title, its task, the rows, and its answers to them."""
     module = load_answering(name, how)
     predictor = module.predictor(dtype=how.dtype)
-    task = predictor.task
-    examples = asked.rows(task)
-    about = {"module": module.spec.title, "data": asked.data, "split": asked.split}
-    return make_report(task, examples, predictions(predictor, examples, how), about=about)
+    examples = asked.rows(predictor.task)
+    return module.spec.title, predictor.task, examples, predictions(predictor, examples, how)
 
 
 def _save(made: Report | Comparison, folder: Path) -> None:

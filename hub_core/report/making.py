@@ -13,7 +13,7 @@ from hub_core.errors import LabelError, SettingsError
 from hub_core.examples import Example, Prediction
 from hub_core.metrics import interval
 from hub_core.paths import write_text
-from hub_core.report.any_task import Record, reports_of
+from hub_core.report.any_task import Record, report_for, reports_of
 from hub_core.report.records import PREDICTIONS, write_records
 from hub_core.report.sections import Figure, Section
 from hub_core.tasks.task import Task
@@ -90,13 +90,9 @@ def make_report(
     task: Task, examples: Sequence[Example], predictions: Iterable[Prediction], *, about: Mapping[str, str]
 ) -> Report:
     """The report on predictions for labelled rows; rows without a key are called ``rows:n``, from 1."""
-    if not examples:
-        raise SettingsError("there is no row to report on")
-    rows = [replace(one, key=one.key or f"rows:{number}") for number, one in enumerate(examples, start=1)]
-    _check_labelled(task, rows)
-    answers = list(predictions)
-    kind = next(one for one in reports_of(task.name) if one.fits(one.record(task, rows[0], answers[0])))
-    records = kind.records(task, rows, answers)
+    rows, answers = _labelled(task, examples), list(predictions)
+    records = _records(task, rows, answers)
+    kind = report_for(records[0])
     bounds = {one.name: interval(one) for one in kind.measures(records)}
     scores = {**task.metrics(rows, answers), **kind.scores(records, task.labels)}
     order = sorted(
@@ -108,7 +104,22 @@ def make_report(
     return Report(task.name, said, figures, kind.sections(records, task.labels), records)
 
 
-def _check_labelled(task: Task, rows: Sequence[Example]) -> None:
+def make_records(task: Task, examples: Sequence[Example], predictions: Iterable[Prediction]) -> Sequence[Record]:
+    """The records of `make_report` alone, which is what `compare` needs."""
+    return _records(task, _labelled(task, examples), list(predictions))
+
+
+def _records(task: Task, rows: Sequence[Example], answers: Sequence[Prediction]) -> Sequence[Record]:
+    """Records by the first report of the task that is about answers of this form."""
+    kind = next(one for one in reports_of(task.name) if one.fits(one.record(task, rows[0], answers[0])))
+    return kind.records(task, rows, answers)
+
+
+def _labelled(task: Task, examples: Sequence[Example]) -> list[Example]:
+    """The rows, each with a key. Raises SettingsError where there are none, or some that cannot be measured."""
+    if not examples:
+        raise SettingsError("there is no row to report on")
+    rows = [replace(one, key=one.key or f"rows:{number}") for number, one in enumerate(examples, start=1)]
     faults = []
     for row in rows:
         try:
@@ -117,6 +128,7 @@ def _check_labelled(task: Task, rows: Sequence[Example]) -> None:
             faults.append(f"{row.key}: {error}")
     if faults:
         raise SettingsError(f"{counted(len(faults), 'row')} cannot be measured; the first is {faults[0]}")
+    return rows
 
 
 def as_json(data: Any) -> str:

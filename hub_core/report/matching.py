@@ -44,13 +44,14 @@ class MatchingReport(ClassReport):
 def limits(scores: Array, right: Array) -> Table:
     """What the best limit by accuracy, and the best by F1, would give: pairs match whose score is at least the limit.
 
-    `scores` are numbers ``(pairs,)``, `right` says which pairs match. A limit is the score of a pair; of equally good
-    ones the highest stands.
+    `scores` are numbers ``(pairs,)``, `right` says which pairs match. A limit lies in the middle between the scores of
+    two pairs; of equally good ones the highest stands.
     """
     order = np.argsort(-scores, kind="stable")
     values, hits = scores[order], np.cumsum(right[order])
     last = np.append(values[1:] != values[:-1], True)  # equal scores lie on one side of every limit
     found, hits, values = np.flatnonzero(last) + 1, hits[last], values[last]
+    between = (values + np.append(values[1:], values[-1])) / 2
     total = int(right.sum())
     accuracy = (hits + (len(scores) - total) - (found - hits)) / len(scores)
     f1 = 2 * hits / (found + total)
@@ -58,7 +59,7 @@ def limits(scores: Array, right: Array) -> Table:
     for name, quality in (("accuracy", accuracy), ("f1", f1)):
         best = int(np.argmax(quality))
         one = scores_from(int(hits[best]), int(found[best]), total)
-        rows.append((name, float(values[best]), float(accuracy[best]), one.precision, one.recall, one.f1))
+        rows.append((name, f"{between[best]:.8g}", float(accuracy[best]), one.precision, one.recall, one.f1))
     return Table(("best by", "limit", "accuracy", "precision", "recall", "f1"), rows, title="Best limits")
 
 

@@ -104,13 +104,13 @@ def histogram_picture(block: Histogram) -> Element:
         for one in block.bars:
             share = one.counts[at] / total
             if share:
-                told = f"{name}, {one.low:g} to {one.high:g}: {one.counts[at]:,} ({share:.1%})"
+                told = f"{name}, {one.low:.12g} to {one.high:.12g}: {one.counts[at]:,} ({share:.1%})"
                 start, size = x(one.low) + 0.5, max(1.0, x(one.high) - x(one.low) - 1)
                 bar = _rect(start, floor - share / most * tall, size, share / most * tall, "bar")
                 marks.append(element("g", element("title", told), bar))
         marks.append(element("line", class_="axis", x1=left, x2=left + wide, y1=floor, y2=floor))
         marks.append(_text(left - 8, floor - tall + 8, f"{most:.0%}", "end"))
-    marks += [_text(x(one), base + 16, f"{one:g}", "middle") for one in _ticks(low, high)]
+    marks += [_text(x(one), base + 16, f"{one:.9g}", "middle") for one in _ticks(low, high)]
     marks.append(_text(left + wide / 2, base + 34, block.axis, "middle"))
     return _svg(left + wide + 16, base + foot, f"How {block.axis} is spread over {', '.join(block.series)}", marks)
 

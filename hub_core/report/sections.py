@@ -108,7 +108,7 @@ class Histogram:
 
     def as_table(self) -> Table:
         """One row per bar."""
-        rows: list[tuple[Cell, ...]] = [(f"{one.low:g} to {one.high:g}", *one.counts) for one in self.bars]
+        rows: list[tuple[Cell, ...]] = [(f"{one.low:.12g} to {one.high:.12g}", *one.counts) for one in self.bars]
         return Table((self.axis, *self.series), rows, title=self.title)
 
 

@@ -15,10 +15,11 @@ BARS, POINTS, RANGES = 30, 2000, 6
 
 
 def histogram(axis: str, values: Mapping[str, Sequence[float] | Array], *, title: str = "") -> Histogram:
-    """How the numbers of each series are spread, over bars of one round width; a number between two counts above."""
+    """How the numbers of each series are spread, over bars of one round width; a number on an edge counts above it."""
     every = np.concatenate([np.asarray(one, dtype=np.float64) for one in values.values()])
     edges = _round_edges(float(every.min()), float(every.max()))
-    counts = [np.histogram(one, bins=edges)[0].tolist() for one in values.values()]
+    inside = (np.clip(one, edges[0], edges[-1]) for one in values.values())  # the last edge may be a rounding short
+    counts = [np.histogram(one, bins=edges)[0].tolist() for one in inside]
     bars = [
         Bar(*bounds) for bounds in zip(edges[:-1].tolist(), edges[1:].tolist(), zip(*counts, strict=True), strict=True)
     ]
@@ -44,11 +45,12 @@ def scatter(gold: Array, predicted: Array) -> Scatter:
 
 def _round_edges(low: float, high: float) -> Array:
     """Edges around all numbers, multiples of the smallest step (1, 2 or 5 times a power of ten) that makes few bars."""
+    # What is beyond an edge by a rounding (a cosine of 1) gets no bar of its own.
     if high - low < 1e-9 * max(1.0, abs(low)):
         low, high = low - 0.5, high + 0.5
     power = 10.0 ** math.floor(math.log10((high - low) / BARS))
     for step in (power * factor for factor in (1, 2, 5, 10, 20)):
-        first, last = math.floor(low / step), math.floor(high / step) + 1
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
         if last - first <= BARS:
             break
     return np.round(np.arange(first, last + 1) * step, 12)
