@@ -182,9 +182,9 @@ def _lengths(records: Sequence[Record], measure: Measure) -> Section:
     if answered:
         sizes = [len(records[at]["gold"][0]["text"]) for at in answered]
         unit = "characters of the answer"
-        charts.append(length_chart(measure.of(np.array(answered)), sizes, unit=unit, title="Answer"))
+        charts.append(length_chart(measure.of(np.array(answered)), sizes, unit=unit, title="Length of the answer"))
     sizes = [len(record["text_pair"]) for record in records]
-    charts.append(length_chart(measure, sizes, unit="characters of the context", title="Context"))
+    charts.append(length_chart(measure, sizes, unit="characters of the context", title="Length of the context"))
     about = "Rows in groups of about equal size by the length of the right answer and of the context."
     return Section("length", "By length", about, tuple(charts))
 

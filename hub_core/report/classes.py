@@ -63,7 +63,8 @@ class ClassReport(TaskReport):
         gold, predicted = _columns(records)
         right = np.array(gold) == np.array(predicted)
         labels = {*gold, *predicted}.union(*(record.get("probabilities", ()) for record in records[:1]))
-        return [Measure.mean("accuracy", right), _macro_f1(gold, predicted, sorted(labels))]
+        sides = [indicators([[one] for one in side], sorted(labels)) for side in (gold, predicted)]
+        return [Measure.mean("accuracy", right), macro_f1(*sides)]
 
     def scores(self, records: Sequence[Record], labels: Sequence[str]) -> dict[str, float]:
         """Matthews correlation, expected calibration error (15 bins), Brier score and log loss."""
@@ -128,13 +129,8 @@ def _probabilities(records: Sequence[Record], labels: Sequence[str]) -> tuple[Ar
     return table, [index[record["gold"]] for record in records]
 
 
-def _macro_f1(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> Measure:
-    """Macro F1 from three columns per label: hits, answers, and what was to be found."""
-    index = {label: number for number, label in enumerate(labels)}
-    rows = np.arange(len(gold))
-    asked, answered = np.zeros((2, len(gold), len(labels)))
-    asked[rows, [index[label] for label in gold]] = 1
-    answered[rows, [index[label] for label in predicted]] = 1
+def macro_f1(asked: Array, answered: Array) -> Measure:
+    """Macro F1 of what was to be found and what was answered, 0 or 1 per row and label: ``(rows, labels)`` each."""
 
     def score(sums: Array) -> Array:
         hits, found, wanted = np.split(sums, 3, axis=-1)
@@ -142,6 +138,15 @@ def _macro_f1(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[st
         return result
 
     return Measure("macro_f1", np.concatenate([asked * answered, answered, asked], axis=1), score)
+
+
+def indicators(rows: Sequence[Sequence[str]], labels: Sequence[str]) -> Array:
+    """Which labels each row has, float64 ``(rows, labels)``."""
+    index = {label: number for number, label in enumerate(labels)}
+    table = np.zeros((len(rows), len(labels)))
+    for at, names in enumerate(rows):
+        table[at, [index[name] for name in names]] = 1
+    return table
 
 
 def _classes(records: Sequence[Record], labels: Sequence[str]) -> Section:

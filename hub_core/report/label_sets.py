@@ -13,6 +13,7 @@ from hub_core.examples import Array, Example, LabelsPrediction, Prediction
 from hub_core.metrics import Measure, Resampled, calibration_error, log_loss, multilabel_scores, reliability
 from hub_core.metrics.resampling import ratio
 from hub_core.report.any_task import SHOWN, Record, TaskReport, by_length
+from hub_core.report.classes import indicators, macro_f1
 from hub_core.report.sections import Cell, Line, Passage, Piece, Reliability, Section, Table
 from hub_core.tasks.task import Task
 
@@ -49,18 +50,11 @@ class LabelSetReport(TaskReport):
     def measures(self, records: Sequence[Record]) -> Sequence[Resampled]:
         """Micro F1, macro F1, and the share of rows with exactly the right labels."""
         labels = sorted({name for one in records for name in (*one["gold"], *one["predicted"], *_chances(one))})
-        asked, answered = (_indicators(records, side, labels) for side in ("gold", "predicted"))
-        counts = np.concatenate([asked * answered, answered, asked], axis=1)
-
-        def macro(sums: Array) -> Array:
-            hits, found, wanted = np.split(sums, 3, axis=-1)
-            result: Array = ratio(2 * hits, found + wanted).mean(axis=-1)
-            return result
-
-        totals = np.stack([(asked * answered).sum(1), answered.sum(1) + asked.sum(1)], axis=1)
+        asked, answered = (indicators([one[side] for one in records], labels) for side in ("gold", "predicted"))
+        counts = np.stack([(asked * answered).sum(1), answered.sum(1) + asked.sum(1)], axis=1)
         return [
-            Measure("micro_f1", totals, lambda sums: ratio(2 * sums[..., 0], sums[..., 1])),
-            *([Measure("macro_f1", counts, macro)] if labels else []),
+            Measure("micro_f1", counts, lambda sums: ratio(2 * sums[..., 0], sums[..., 1])),
+            *([macro_f1(asked, answered)] if labels else []),
             Measure.mean("subset_accuracy", (asked == answered).all(axis=1)),
         ]
 
@@ -117,19 +111,10 @@ def _chances(record: Record) -> Mapping[str, float]:
     return found
 
 
-def _indicators(records: Sequence[Record], side: str, labels: Sequence[str]) -> Array:
-    """Which labels apply, float64 ``(rows, labels)``."""
-    index = {label: number for number, label in enumerate(labels)}
-    table = np.zeros((len(records), len(labels)))
-    for row, record in enumerate(records):
-        table[row, [index[name] for name in record[side]]] = 1
-    return table
-
-
 def _decisions(records: Sequence[Record], labels: Sequence[str]) -> tuple[Array, Array]:
     """The probability of every label of every row, and whether it applies: ``(rows, labels)`` each."""
     chances = np.array([[record["probabilities"][label] for label in labels] for record in records])
-    return chances, _indicators(records, "gold", labels).astype(bool)
+    return chances, indicators([one["gold"] for one in records], labels).astype(bool)
 
 
 def _line(name: str, labels: Sequence[str], marks: Mapping[str, str], chances: Mapping[str, float]) -> Line:
