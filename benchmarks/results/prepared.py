@@ -30,12 +30,14 @@ def entity_share(folder: Path) -> None:
 
 
 def masked_titles(folder: Path) -> None:
-    """Titles of THUCNews with one Chinese character hidden, the same one every time."""
-    generator = np.random.default_rng(0)
+    """Titles of THUCNews with one Chinese character (of the vocabulary) hidden, the same one every time."""
+    generator, known = np.random.default_rng(0), set(VOCABULARY.read_text(encoding="utf-8").split("\n"))
     for mode, name in {"train.clean": "train", "dev": "dev", "test": "test"}.items():
         rows = []
         for title in (row.text for row in hub.datasets.THUCNews(mode=mode)):
-            places = [place for place, character in enumerate(title) if "一" <= character <= "龥"]
+            places = [
+                place for place, character in enumerate(title) if "一" <= character <= "龥" and character in known
+            ]
             if places:
                 place = int(generator.choice(places))
                 rows.append({"text": f"{title[:place]}[MASK]{title[place + 1 :]}", "label": title[place]})
