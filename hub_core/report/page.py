@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 #: Nothing but the page's own style is allowed, so that even a flaw in this file could load and run nothing.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+#: A matrix of more columns is drawn smaller, its names turned, so that it fits the page.
+_ROOMY = 7
 
 
 def report_page(report: Report) -> str:
@@ -182,9 +184,8 @@ def _matrix(matrix: Matrix) -> Element:
                 element("td", f"{count:,}", share, class_=f"n {kind}", title=told, style=f"--share:{count / total:.3f}")
             )
         rows.append(element("tr", element("th", label), *cells))
-    return _scrolling(
-        element("table", element("thead", element("tr", *head)), element("tbody", *rows), class_="matrix")
-    )
+    size = "matrix dense" if len(matrix.across) > _ROOMY else "matrix"
+    return _scrolling(element("table", element("thead", element("tr", *head)), element("tbody", *rows), class_=size))
 
 
 def _scatter(block: Scatter) -> Element:
