@@ -13,6 +13,7 @@ import hub_core as hub
 
 
 def main(folder: Path) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started this may have SIGINT ignored
     modules = [hub.Module(directory=folder)]
     modules[0].predict(["好"])
 
@@ -25,7 +26,6 @@ def main(folder: Path) -> None:
     other.join()
     try:
         os.kill(os.getpid(), signal.SIGINT)
-        signal.pause()
     except KeyboardInterrupt:
         print("interrupted")
 
