@@ -145,6 +145,8 @@ def test_which_engine_computes(exported: Any, tmp_path: Path, monkeypatch: pytes
         hub.Module(directory=tmp_path / "plain", engine="onnx")
     with pytest.raises(SettingsError, match="holds the graph of a trained head, which cannot be replaced"):
         hub.Module(directory=folder, task="token-cls", label_map=["O"], new_head=True)
+    with pytest.raises(SettingsError, match="has a graph for onnx, and no weights, which torch would need; load the"):
+        hub.Module(directory=folder, engine="torch")
     with pytest.raises(DeviceError, match="is for the CPU"):
         hub.Module(directory=folder).predict(["好"], use_gpu=True)
     with pytest.raises(SettingsError, match="has the precision it was made in; engine torch has others"):

@@ -96,6 +96,8 @@ def _written(module: TorchModule, graph: Graph, gate: Gate | None, folder: Path)
 
 def _check(module: TorchModule, format: str, int8: bool, gate: Gate | None) -> None:
     module.known_task()
+    if not isinstance(module, TorchModule):  # `hub_core.Module` gives what the folder has
+        raise SettingsError(f"{module.spec.title} is a graph already; export the module that it was made from")
     if format not in FORMATS:
         raise SettingsError(unknown("format", format, FORMATS, where="to export to"))
     if int8 and format != "onnx":
