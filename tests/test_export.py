@@ -202,6 +202,20 @@ def test_a_graph_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest
     assert not (tmp_path / "out").exists()
 
 
+def test_a_graph_that_fails_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tiny_module(tmp_path, family="bilstm", task="seq-cls", labels=("a", "b"))
+
+    def failing(*_: Any) -> Any:
+        raise ValueError("invalid expand shape")
+
+    monkeypatch.setattr(graphs.ProgramEngine, "_run", failing)
+    with pytest.raises(
+        ExportError, match=r"the graph of tiny 1\.0\.0 cannot read 1 row\(s\) of 3 tokens: invalid expand"
+    ):
+        export_module(module, tmp_path / "out", format="torch")
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_cannot_be_exported(tmp_path: Path) -> None:
     module = tiny_module(tmp_path, family="bilstm")
     with pytest.raises(SettingsError, match="unknown format 'onx' to export to; did you mean 'onnx'"):
