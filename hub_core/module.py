@@ -218,6 +218,11 @@ def _chosen_graph(folder: Path, engine: str | None) -> Graph | None:
     if engine == "auto":
         return graph if graph and (can_run(graph) or not weights) else None
     if engine == "torch":
+        if graph is not None and not weights:
+            raise SettingsError(
+                f"{folder} has a graph for {graph.format}, and no weights, which torch would need; load the module "
+                "that it was made from"
+            )
         return None
     if graph is None or graph.format != engine:
         has = f"a graph for {graph.format}" if graph else "no graph"

@@ -154,6 +154,8 @@ def test_which_engine_computes(exported: Any, tmp_path: Path, monkeypatch: pytes
         hub.Module(directory=tmp_path / "plain", engine="onnx")
     with pytest.raises(SettingsError, match="holds the graph of a trained head, which cannot be replaced"):
         hub.Module(directory=folder, task="token-cls", label_map=["O"], new_head=True)
+    with pytest.raises(SettingsError, match="has a graph for onnx, and no weights, which torch would need; load the"):
+        hub.Module(directory=folder, engine="torch")
     with pytest.raises(DeviceError, match="is for the CPU"):
         hub.Module(directory=folder).predict(["好"], use_gpu=True)
     with pytest.raises(SettingsError, match="has the precision it was made in; engine torch has others"):
@@ -206,6 +208,20 @@ def test_a_graph_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(exporting, "open_graph", shifted)
     with pytest.raises(ExportError, match=r"differs from the network by 0\.01 in its logits"):
         export_module(module, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_graph_that_fails_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = tiny_module(tmp_path, family="bilstm", task="seq-cls", labels=("a", "b"))
+
+    def failing(*_: Any) -> Any:
+        raise ValueError("invalid expand shape")
+
+    monkeypatch.setattr(graphs.ProgramEngine, "_run", failing)
+    with pytest.raises(
+        ExportError, match=r"the graph of tiny 1\.0\.0 cannot read 1 row\(s\) of 3 tokens: invalid expand"
+    ):
+        export_module(module, tmp_path / "out", format="torch")
     assert not (tmp_path / "out").exists()
 
 

@@ -131,6 +131,8 @@ def test_ways_of_asking_are_the_modules(tmp_path: Path) -> None:
         hub.Module(directory=tmp_path / "out", task_options={"pooling": "max"})
     with pytest.raises(SettingsError, match=r"has a graph for embedding, not for seq-cls, and no weights; export or"):
         hub.Module(directory=tmp_path / "out", task="seq-cls")
+    with pytest.raises(SettingsError, match=r"is a graph already; export the module that it was made from"):
+        export_module(graph, tmp_path / "again")
     changed = hub.Module(directory=tmp_path / "out", task_options={"max_seq_len": 12})
     assert [row["truncated"] for row in changed.predict(TEXTS)] == [False, False, True, False]
 
@@ -256,6 +258,7 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     (found,) = shell("run", out, "房间很干净", "--json").json
     (wanted,) = shell("run", "bilstm-sentiment-zh", "房间很干净", *options, "--json").json
     same(found, wanted)
+    assert "is a graph already" in shell.fails("export", out, tmp_path / "again")
     heads = json.loads((out / "module.json").read_text())["heads"]
     assert [(head["task"], head["options"]) for head in heads] == [("embedding", {"pooling": "max"})]
     joint_module(tmp_path).save(tmp_path / "joint")

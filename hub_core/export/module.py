@@ -96,6 +96,8 @@ def _written(module: TorchModule, graph: Graph, gate: Gate | None, folder: Path)
 
 def _check(module: TorchModule, format: str, int8: bool, gate: Gate | None) -> None:
     module.known_task()
+    if not isinstance(module, TorchModule):  # `hub_core.Module` gives what the folder has
+        raise SettingsError(f"{module.spec.title} is a graph already; export the module that it was made from")
     if format not in FORMATS:
         raise SettingsError(unknown("format", format, FORMATS, where="to export to"))
     if int8 and format != "onnx":
@@ -219,7 +221,13 @@ def _difference(module: TorchModule, engine: Engine, *, exact: bool) -> float:
         inputs = _rows(module, rows, length if limit is None else min(length, limit), generator)
         batch = Batch({"main": inputs})
         mask = inputs.get("attention_mask", np.ones_like(inputs["input_ids"])).astype(bool)
-        for wanted, found in zip(_each(reference.run(batch)), _each(engine.run(batch)), strict=True):
+        try:
+            answered = _each(engine.run(batch))
+        except Exception as error:  # each runtime has exceptions of its own
+            raise ExportError(
+                f"the graph of {module.spec.title} cannot read {rows} row(s) of {length} tokens: {error}"
+            ) from error
+        for wanted, found in zip(_each(reference.run(batch)), answered, strict=True):
             apart = np.abs(wanted - found)
             largest = max(largest, float((apart[mask] if apart.ndim == 3 else apart).max()))
     if exact and not largest <= _CLOSE:

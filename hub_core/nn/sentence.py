@@ -43,7 +43,8 @@ class SentenceNetwork(nn.Module):
         result = self.get_submodule(self.base_model_prefix)(input_ids=input_ids, attention_mask=mask, **inputs)
         vectors = pooled(result, mask, self.pooling)
         if self.normalize:
-            vectors = nn.functional.normalize(vectors, dim=-1)
+            # `functional.normalize` expands the lengths, in an exported graph to the sample's number of tokens.
+            vectors = vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(1e-12)
         return SentenceOutput(
             self.answer(vectors),
             getattr(result, "hidden_states", None),
