@@ -39,7 +39,16 @@ def trained(run: Run, data: str, folder: Path) -> Path:
     checkpoints = folder / "ckpt"
     if not (checkpoints / "best_model").is_dir():  # a run that is over is not trained again
         recipe = ["--manifest", str(RECIPES / f"{run.module}.json"), "--checkpoint-dir", str(checkpoints)]
-        shell("train", *recipe, "--task", run.task, "--data", data, "--no-tensorboard", *shlex.split(run.train))
+        shell(
+            "train",
+            *recipe,
+            "--task",
+            run.task,
+            "--data",
+            data,
+            "--no-tensorboard",
+            *shlex.split(run.train.format(data=data)),
+        )
     best = checkpoints / "best_model"
     return best if best.is_dir() else max(checkpoints.glob("epoch_*"), key=lambda path: int(path.name[len("epoch_") :]))
 

@@ -15,6 +15,7 @@ from hub_core.examples import Example
 
 #: The vocabulary of bert-base-chinese, for networks that read word pieces.
 VOCABULARY = Path(os.environ.get("HUB_DATA_HOME", "")) / "vocab" / "bert-base-chinese.vocab.txt"
+_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 #: As many training rows of MSRA-NER as PaddleHub has.
 _ROWS = 20_864
 
@@ -30,19 +31,23 @@ def entity_share(folder: Path) -> None:
 
 
 def masked_titles(folder: Path) -> None:
-    """Titles of THUCNews with one Chinese character (of the vocabulary) hidden, the same one every time."""
-    generator = np.random.default_rng(0)
-    known = {token for token in VOCABULARY.read_text(encoding="utf-8").split("\n") if "一" <= token <= "龥"}
+    """Every second title of THUCNews with one Chinese character hidden, the same one every time; and ``vocab.txt``.
+
+    The vocabulary are the characters of the titles that are learnt from. That of bert-base-chinese is five times as
+    large, and so little data would mostly teach which part of it is never asked for.
+    """
+    generator, seen = np.random.default_rng(0), set[str]()
     for mode, name in {"train.clean": "train", "dev": "dev", "test": "test"}.items():
+        titles = [row.text.lower() for row in hub.datasets.THUCNews(mode=mode)][::2]
+        seen = seen or {character for title in titles for character in title if character.strip()}
         rows = []
-        for title in (row.text for row in hub.datasets.THUCNews(mode=mode)):
-            places = [
-                place for place, character in enumerate(title) if "一" <= character <= "龥" and character in known
-            ]
+        for title in titles:
+            places = [place for place, character in enumerate(title) if "一" <= character <= "龥" and character in seen]
             if places:
                 place = int(generator.choice(places))
                 rows.append({"text": f"{title[:place]}[MASK]{title[place + 1 :]}", "label": title[place]})
         _write_rows(folder / f"{name}.jsonl", rows)
+    _write(folder / "vocab.txt", "".join(f"{token}\n" for token in (*_SPECIALS, *sorted(seen))))
 
 
 def questions_of_finance(folder: Path) -> None:
@@ -55,14 +60,18 @@ def questions_of_finance(folder: Path) -> None:
 
 
 def questions(folder: Path) -> None:
-    """CMRC2018 for those who have no train split of it: dev and trial to learn from, test to measure on."""
-    place = Path(os.environ["HUB_DATA_HOME"]) / "cmrc2018"
-    parts = {"train": ("cmrc2018_dev.json", "cmrc2018_trial.json"), "test": ("test_squad_style.json",)}
-    for split, names in parts.items():
-        documents = []
-        for name in names:
-            documents += json.loads((place / name).read_text(encoding="utf-8"))["data"]
-        _write(folder / f"{split}.json", json.dumps({"data": documents}, ensure_ascii=False))
+    """CMRC2018 for those who have no train split of it: dev and trial to learn from, test to measure on.
+
+    Answers that do not stand in their context are left out, as `hub.datasets.CMRC2018` says.
+    """
+    for split, modes in {"train": ("dev", "trial"), "test": ("test",)}.items():
+        rows = [row for mode in modes for row in hub.datasets.CMRC2018(mode=mode)]
+        _write_rows(folder / f"{split}.jsonl", [_question(row) for row in rows])
+
+
+def _question(row: Example) -> dict[str, Any]:
+    answers = [{"text": one.text, "answer_start": one.start} for one in row.label or ()]
+    return {"question": row.text, "context": row.pair, "answers": answers}
 
 
 def _from_entities(folder: Path, label: Callable[[Example], str]) -> None:

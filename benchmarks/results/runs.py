@@ -15,7 +15,7 @@ class Run:
 
     `module` is a recipe to train, or without `train` (options of ``hub train``) the name of a module that is measured
     as it is. `data` is a data set's name, or writes a folder. `measure` are options of ``hub evaluate``. `judge`
-    computes scores from saved predictions with `library`.
+    computes scores from saved predictions with `library`. ``{data}`` in options is the folder.
     """
 
     name: str
@@ -124,7 +124,7 @@ RUNS = (
         prepared.masked_titles,
         judges.places,
         "scikit-learn",
-        train=f"--word-list {prepared.VOCABULARY} {_USUAL}",
+        train=f"--word-list {{data}}/vocab.txt {_USUAL}",
     ),
     Run(
         "cmrc2018",
@@ -133,6 +133,6 @@ RUNS = (
         prepared.questions,
         judges.answers,
         "difflib, nltk",
-        train=f"--word-list {prepared.VOCABULARY} --max-seq-len 384 {_LAST}",
+        train=f"--word-list {prepared.VOCABULARY} --max-seq-len 384 {_LAST} --epochs 2 --batch-size 16",
     ),
 )
