@@ -11,7 +11,7 @@ import click
 from hub_core.cli.command import command
 from hub_core.cli.completing import ModuleName
 from hub_core.cli.loading import load_trained
-from hub_core.cli.options import PATH, json_flag, rename_labels, task_options
+from hub_core.cli.options import PATH, head_option, json_flag, rename_labels, task_option, task_options
 from hub_core.cli.output import print_record
 from hub_core.cli.splits import read_split
 
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 @click.option(
     "--format", type=click.Choice(("onnx", "openvino", "torch")), default="onnx", help="What will compute it."
 )
-@click.option("--task", help="Which of the module's tasks (default: the first it was trained for).")
+@task_option
+@head_option
 @click.option("--int8", is_flag=True, help="8-bit weights and activations (onnx); needs --data.")
 @click.option("--data", help="Labelled rows on which the graph is measured against the module: a folder or a name.")
 @click.option("--split", default="dev", help="Which split of --data.")
@@ -48,7 +49,7 @@ def export(name: str, out: Path, as_json: bool, **options: Any) -> None:
     """
     from hub_core.export.module import export_module
 
-    module = load_trained(name, task=options["task"], task_options=options["task_options"])
+    module = load_trained(name, task=options["task"], head=options["head"], task_options=options["task_options"])
     gate = None if options["data"] is None else _gate(module, options)
     graph = export_module(module, out, format=options["format"], int8=options["int8"], gate=gate)
     apart = graph.report["largest_difference"]

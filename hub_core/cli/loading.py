@@ -34,13 +34,15 @@ def load_answering(name: str, how: Answering) -> TorchModule:
     `load_trained`, and SettingsError for an engine that the module has no graph for.
     """
     engine = "torch" if how.use_gpu and how.engine == "auto" else how.engine
-    return load_trained(name, task=how.task, use_gpu=how.use_gpu, engine=engine, task_options=how.task_options)
+    asked: dict[str, Any] = {"task": how.task, "head": how.head, "task_options": how.task_options}
+    return load_trained(name, **asked, use_gpu=how.use_gpu, engine=engine)
 
 
 def load_trained(
     name: str,
     *,
     task: str | None,
+    head: str | None = None,
     use_gpu: bool = False,
     engine: str = "torch",
     task_options: Mapping[str, Any] | None = None,
@@ -53,7 +55,7 @@ def load_trained(
     folder = named_folder(name)
     _check_trained(name, _spec_of(name, folder), task)
 
-    wanted: dict[str, Any] = {"task": task, "engine": engine, "task_options": task_options or {}}
+    wanted: dict[str, Any] = {"task": task, "head": head, "engine": engine, "task_options": task_options or {}}
     if not use_gpu:
         return _load(name, folder, **wanted)
     from hub_core.torch_engine import pick_device

@@ -88,6 +88,7 @@ class Answering:
     dtype: str
     engine: str
     task_options: Mapping[str, Any] = field(default_factory=dict)
+    head: str | None = None
 
 
 def _option(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
@@ -114,6 +115,10 @@ task_options = click.option(
 )
 
 
+task_option = click.option("--task", help="Which of the module's tasks (default: the first it was trained for).")
+head_option = click.option("--head", help="Which head, of a module that has several (default: all of them).")
+
+
 def answering_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command these options; it receives them as one argument `how`."""
 
@@ -127,9 +132,10 @@ def answering_options(function: Callable[..., None]) -> Callable[..., None]:
         dtype: str,
         engine: str,
         task_options: dict[str, Any],
+        head: str | None,
         **others: Any,
     ) -> None:
-        how = Answering(task, max_seq_len, batch_size, use_gpu, dtype, engine, task_options)
+        how = Answering(task, max_seq_len, batch_size, use_gpu, dtype, engine, task_options, head)
         function(*args, how=how, **others)
 
     for option in (
@@ -157,7 +163,8 @@ def answering_options(function: Callable[..., None]) -> Callable[..., None]:
             type=click.IntRange(min=1),
             help="Tokens per row, special ones included (default: what the module was trained with).",
         ),
-        click.option("--task", help="Which of the module's tasks (default: the first it was trained for)."),
+        head_option,
+        task_option,
     ):
         collected = option(collected)
     return collected
