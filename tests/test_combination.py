@@ -139,8 +139,7 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert len(row["entities"]["labels"]) == len(TEXTS[0])
     assert set(row["entities"]["labels"]) <= set(LABELS)
     (alone,) = shell("run", tmp_path / "both", TEXTS[0], "--head", "mood", "--json").json
-    assert alone == row["mood"]
-    assert "unknown head 'moods'; did you mean 'mood'?" in shell.fails(
-        "run", tmp_path / "both", "好", "--head", "moods"
-    )
+    assert alone["label"] == row["mood"]["label"]
+    unknown = shell.fails("run", tmp_path / "both", TEXTS[0], "--head", "moods")
+    assert "unknown head 'moods'; did you mean 'mood'?" in unknown
     assert "is not of the form" in shell.fails("combine", "entities", "--output", tmp_path / "x", code=2)
