@@ -141,5 +141,5 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     (alone,) = shell("run", tmp_path / "both", TEXTS[0], "--head", "mood", "--json").json
     assert alone["label"] == row["mood"]["label"]
     unknown = shell.fails("run", tmp_path / "both", TEXTS[0], "--head", "moods")
-    assert "unknown head 'moods'; did you mean 'mood'?" in unknown
+    assert "unknown head 'moods' of tiny-entities-mood 0.1.0; did you mean 'mood'?" in unknown
     assert "is not of the form" in shell.fails("combine", "entities", "--output", tmp_path / "x", code=2)
