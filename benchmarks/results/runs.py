@@ -133,6 +133,6 @@ RUNS = (
         prepared.questions,
         judges.answers,
         "difflib, nltk",
-        train=f"--word-list {prepared.VOCABULARY} --max-seq-len 384 {_LAST} --epochs 2 --batch-size 16",
+        train=f"--word-list {prepared.VOCABULARY} --max-seq-len 384 {_LAST} --epochs 1 --batch-size 16",
     ),
 )
