@@ -400,7 +400,7 @@ def _derived(spec: ModuleSpec, task: Task) -> ModuleSpec:
         spec,
         name=f"{base.partition('==')[0]}-{task.name}",
         version="0.1.0",
-        summary=f"{task.name} fine-tuned from {base}",
+        summary=f"{base} for {task.name}",
         base=base,
         also_versions=(),
         files=(),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from hub_core.cli.command import command
 from hub_core.cli.loading import load_trained
-from hub_core.cli.options import PATH, json_flag, rename_labels
+from hub_core.cli.options import PATH, columns_option, data_option, json_flag, rename_labels
 from hub_core.cli.output import print_record
 from hub_core.cli.splits import read_split
 from hub_core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from hub_core.data.tables import Columns
 
 _out = click.option("--output", type=PATH, required=True, help="The folder of the module that comes out.")
 
@@ -51,13 +54,23 @@ def combine(heads: dict[str, str], output: Path, as_json: bool) -> None:
     examples=["hub calibrate --module ./ckpt/best_model --data reviews --split dev --output ./calibrated"],
 )
 @click.option("--module", "-m", "name", required=True, help="A module's name, hf:org/repo, or a folder with a '/'.")
-@click.option("--data", type=PATH, required=True, help="A folder with labelled rows that it was not trained on.")
-@click.option("--split", default="dev", help="Which file of --data; measure on another one.")
+@data_option
+@click.option("--split", default="dev", help="Which split: one that it was not trained on; measure on yet another.")
+@columns_option
 @click.option("--task", help="Which of the module's tasks (default: the first it was trained for).")
 @_out
 @rename_labels
 @json_flag
-def calibrate(name: str, data: Path, split: str, task: str | None, output: Path, as_json: bool, **options: Any) -> None:
+def calibrate(
+    name: str,
+    data: str,
+    split: str,
+    columns: Columns | None,
+    task: str | None,
+    output: Path,
+    rename_labels: dict[str, str],
+    as_json: bool,
+) -> None:
     """Make probabilities as sure as they should be, or find the best threshold of each label.
 
     For one label of several that is a temperature, which divides the logits; labels that do not exclude each other get
@@ -74,7 +87,8 @@ def calibrate(name: str, data: Path, split: str, task: str | None, output: Path,
         task=asked.name,
         split=split,
         labels=asked.labels,
-        renaming=options["rename_labels"],
+        renaming=rename_labels,
+        columns=columns,
         options=asked.options,
     )
     found = calibrated(module, list(rows))
