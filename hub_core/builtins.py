@@ -30,6 +30,12 @@ _ENTRIES: Mapping[str, Mapping[str, str]] = {
     "segmenter": {
         "jieba": "hub_core.text.segment:JiebaSegmenter",
         "jieba-dictionary": "hub_core.text.segment:JiebaDictionarySegmenter",
+        "rjieba": "hub_core.text.segment:RustJiebaSegmenter",
+    },
+    "masking": {
+        "word": "hub_core.pretrain.masking:by_word",
+        "ngram": "hub_core.pretrain.masking:by_ngram",
+        "span": "hub_core.pretrain.masking:by_span",
     },
     "task": {
         "seq-cls": "hub_core.tasks.seq_cls:SeqCls",
@@ -65,6 +71,7 @@ _ENTRIES: Mapping[str, Mapping[str, str]] = {
         "adamax": "torch.optim:Adamax",
         "sgd": "torch.optim:SGD",
         "adadelta": "torch.optim:Adadelta",
+        "lamb": "hub_core.train.lamb:Lamb",
     },
     "tracker": {
         "tensorboard": "hub_core.train.trackers:TensorBoard",

@@ -16,7 +16,7 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 #: What `hub_entries` is asked for.
-KINDS = ("family", "tokenizer", "segmenter", "task", "dataset", "table", "report", "optimizer", "tracker")
+KINDS = ("family", "tokenizer", "segmenter", "masking", "task", "dataset", "table", "report", "optimizer", "tracker")
 
 
 @hookspec

@@ -22,6 +22,7 @@ from hub_core.infer.answers import Answering
 from hub_core.infer.predictor import Predictor
 from hub_core.nn.families import Family, TransformersFamily
 from hub_core.nn.outputs import logits_of
+from hub_core.nn.places import only_at
 from hub_core.nn.sentence import width_of
 from hub_core.paths import atomic_folder
 from hub_core.plugins import PLUGIN_FILE
@@ -75,15 +76,23 @@ class TorchModule(Answering, nn.Module):
         """The most tokens of a row that the network takes, None without a limit."""
         return self.family.max_length(self.spec.config)
 
-    def forward(self, batch: Batch | Mapping[str, torch.Tensor], want: Sequence[str] = ()) -> Outputs:
+    def forward(
+        self,
+        batch: Batch | Mapping[str, torch.Tensor],
+        want: Sequence[str] = (),
+        *,
+        places: torch.Tensor | None = None,
+    ) -> Outputs:
         """Run the network on a batch (or on its inputs, each ``(batch, length)``).
 
+        `places` are the tokens (indices into ``batch * length``) at which a masked-lm head computes logits, None: all.
         `want` may name ``hidden`` and ``attentions``, which cost memory and are left out otherwise. Attention
         probabilities need a network with ``attn_implementation='eager'``. Raises SettingsError for another name, and
         for attentions that the network does not give.
         """
         asked = _asked(want)
-        result = self.network(**(batch.inputs if isinstance(batch, Batch) else batch), **asked)
+        with only_at(self.network, places):
+            result = self.network(**(batch.inputs if isinstance(batch, Batch) else batch), **asked)
         if "output_attentions" in asked and not getattr(result, "attentions", None):
             raise SettingsError(
                 f"{self.spec.title} (family {self.spec.family}) gives no attentions as it computes them now; an "

@@ -73,6 +73,40 @@ class JiebaDictionarySegmenter(JiebaSegmenter):
         return words
 
 
+class RustJiebaSegmenter:
+    """jieba's algorithm and dictionary in Rust (the package ``rjieba``): some twenty times as fast.
+
+    A few words differ from jieba's: its dictionary is not of the same day. Thread-safe.
+    """
+
+    def __init__(self, user_words: Iterable[str] = ()) -> None:
+        self.user_words = tuple(user_words)
+        self._cutter: Any = None
+
+    def cut(self, text: str) -> list[str]:
+        """The words of a text in order; joined they are the text. Raises SettingsError without the package."""
+        if self._cutter is None:
+            with _LOADING:
+                self._cutter = _rust_cutter(self.user_words)
+        words: list[str] = self._cutter.cut(text)
+        return words
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.user_words,)
+
+
+def _rust_cutter(user_words: Iterable[str]) -> Any:
+    try:
+        import rjieba
+    except ImportError as error:
+        raise SettingsError("the segmenter rjieba needs its package: pip install 'hub_core[corpus]'") from error
+    cutter = rjieba.Jieba()
+    for line in user_words:
+        word, *rest = line.split()
+        cutter.add_word(word, int(rest[0]) if rest and rest[0].isdecimal() else None, None)
+    return cutter
+
+
 @cache
 def _cutter(user_words: tuple[str, ...]) -> Any:
     """jieba's tokenizer with its dictionary in memory; the caller holds the lock."""

@@ -142,6 +142,13 @@ class Tokenizer(ABC):
             offsets += [word.span()] * len(pieces)
         return ids, np.array(offsets, dtype=np.int64).reshape(-1, 2)
 
+    def lone_characters(self) -> dict[str, int]:
+        """Characters that are one token wherever they stand, and never a part of another, with its id.
+
+        A text may be cut around them and its pieces tokenised apart. Empty where there may be none.
+        """
+        return {}
+
     def with_specials(self, first: Sequence[int], second: Sequence[int] | None = None) -> tuple[list[int], list[int]]:
         """``[CLS] first [SEP]`` or ``[CLS] first [SEP] second [SEP]`` (as far as the vocabulary has them), and the
         token types (0 for the first part, 1 for the second)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -19,6 +20,12 @@ _CHOICES = {"symbols": ("isolate", "keep")}
 #: What PaddleNLP cuts off as words of their own beside punctuation: Unicode category S and the code points that its
 #: `is_symbol` (paddlenlp/transformers/tokenizer_utils.py) lists.
 _SYMBOLS = r"[\p{S}\x{00AD}\x{00B2}\x{00BA}\x{3007}\x{00B5}\x{00D8}\x{014B}\x{01B1}]"
+
+#: What BERT's rules take for Chinese characters (the blocks of CJK ideographs).
+_IDEOGRAPHS = (
+    *((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F), (0x2B740, 0x2B81F)),
+    *((0x2B920, 0x2CEAF), (0xF900, 0xFAFF), (0x2F800, 0x2FA1F)),
+)
 
 
 class WordPieceTokenizer(FastTokenizer):
@@ -41,22 +48,25 @@ class WordPieceTokenizer(FastTokenizer):
         """Build from ``files["vocab"]``. Raises DataError with file:line for an unusable vocabulary."""
         return cls(**_parts(files["vocab"], cls.read_options(options)))
 
+    def lone_characters(self) -> dict[str, int]:
+        """See `Tokenizer.lone_characters`: ideographs and punctuation, which BERT's rules cut off on both sides."""
+        vocabulary = self.get_vocab()
+        # Brackets may be the beginning of a special token that a text spells out.
+        spelt = {char for token_id in self.special_ids for char in self.convert_ids_to_tokens([token_id])[0]}
+        single = [token for token in vocabulary if len(token) == 1 and token not in spelt and _stands_alone(token)]
+        return {token: ids[0] for token in single if len(ids := self.encode_text(token)) == 1}
 
-class ErnieTokenizer(FastTokenizer):
-    """The tokenizer of ERNIE 1.0, 2.0 and 3.0: WordPiece on ERNIE's vocabularies.
 
-    Options are those of `WordPieceTokenizer`.
-    """
+class ErnieTokenizer(WordPieceTokenizer):
+    """The tokenizer of ERNIE 1.0, 2.0 and 3.0: WordPiece on ERNIE's vocabularies, with the same options."""
 
     type = "ernie"
-    file_names = _FILES
-    option_defaults = _DEFAULTS
-    option_choices = _CHOICES
 
-    @classmethod
-    def from_files(cls, files: Mapping[str, Path], options: Mapping[str, Any]) -> Self:
-        """Build from ``files["vocab"]``. Raises DataError with file:line for an unusable vocabulary."""
-        return cls(**_parts(files["vocab"], cls.read_options(options)))
+
+def _stands_alone(character: str) -> bool:
+    """Whether BERT's rules make a word of a character wherever it stands: an ideograph, or punctuation."""
+    code = ord(character)
+    return any(low <= code <= high for low, high in _IDEOGRAPHS) or unicodedata.category(character).startswith("P")
 
 
 def _parts(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -139,6 +139,24 @@ class Plan:
         return rows[np.argsort(np.asarray(self.lengths, dtype=np.int64)[rows], kind="stable")]
 
 
+class RowSource(Protocol):
+    """Rows to train on, which may differ from epoch to epoch."""
+
+    def epoch(self, number: int) -> Sequence[Features]:
+        """The rows of an epoch (counted from 0): always as many, of the same lengths. Item i depends on i alone."""
+
+
+@dataclass(frozen=True)
+class SameRows:
+    """The same rows in every epoch."""
+
+    rows: Sequence[Features]
+
+    def epoch(self, number: int) -> Sequence[Features]:  # noqa: ARG002
+        """See `RowSource.epoch`."""
+        return self.rows
+
+
 class StepStream(torch.utils.data.Dataset[list[Batch]]):
     """The steps of one epoch as collated micro-batches, from a given step on; item i is step ``first + i``.
 
@@ -201,4 +219,8 @@ def to_torch(batch: Batch, device: torch.device) -> Batch:
         view: {name: to_device(array, device) for name, array in inputs.items()} for view, inputs in batch.views.items()
     }
     targets = None if batch.targets is None else to_device(batch.targets, device)
-    return replace(batch, views=views, targets=targets, weights=to_device(batch.weights, device))
+    columns = {
+        name: to_device(column, device) if isinstance(column, np.ndarray) else column
+        for name, column in batch.columns.items()
+    }
+    return replace(batch, views=views, targets=targets, weights=to_device(batch.weights, device), columns=columns)

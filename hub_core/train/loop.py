@@ -11,7 +11,7 @@ import torch
 
 from hub_core.examples import Array, Batch, Features
 from hub_core.train.average import WeightAverage
-from hub_core.train.batches import Plan, StepStream
+from hub_core.train.batches import Plan, RowSource, StepStream
 from hub_core.train.callbacks import Callbacks, Moment
 from hub_core.train.compiling import padded_lengths
 from hub_core.train.interrupts import Interrupts
@@ -63,12 +63,13 @@ class Call:
 class Loop:
     """One call of `Trainer.train`: the loop and what it needs to remember."""
 
-    def __init__(self, trainer: Trainer, features: Sequence[Features], call: Call) -> None:
-        self.trainer, self.call, self.features = trainer, call, features
+    def __init__(self, trainer: Trainer, source: RowSource, call: Call) -> None:
+        self.trainer, self.call, self.source = trainer, call, source
         self.settings, self.processes, self.checkpoints = trainer.settings, trainer.processes, trainer.checkpoints
         self.model, self.objective, self.optimizer = trainer.model, trainer.objective, trainer.optimizer
-        self.lengths = padded_lengths([row.length for row in features]) if self.settings.compile else ()
-        self.total_steps = call.plan.steps_per_epoch * call.epochs
+        self.lengths = padded_lengths(call.plan.lengths) if self.settings.compile else ()
+        every = call.plan.steps_per_epoch * call.epochs
+        self.total_steps = min(every, self.settings.max_steps or every)
         self.rates = LearningRates(self.optimizer, self.settings, self.total_steps)
         self.progress = Progress()
         # On a GPU a look at every step would make it wait.
@@ -108,9 +109,9 @@ class Loop:
             self.stepper.train()
             try:
                 self._stop(self.judge.verdict(self.progress))
-                while self.progress.epoch < self.call.epochs and self.stopped is None:
+                while self.progress.global_step < self.total_steps and self.stopped is None:
                     self._epoch(interrupts)
-                    if self.progress.step == self.call.plan.steps_per_epoch:
+                    if self._at_end_of_epoch():
                         self._end_epoch()
                         self._stop_if_asked(interrupts, saved=True)
                 if self.stopped is not None:
@@ -162,7 +163,7 @@ class Loop:
         if progress.step == 0:
             self.objective.start_epoch(self.model, progress.epoch)
         stream = StepStream(
-            self.features,
+            self.source.epoch(progress.epoch),
             self.trainer.task,
             self.call.plan,
             epoch=progress.epoch,
@@ -179,8 +180,13 @@ class Loop:
             self._stop_if_asked(interrupts)
             if self.settings.state_steps and progress.global_step % self.settings.state_steps == 0:
                 self._save_state()
-            if self.stopped is not None:
+            if self.stopped is not None or progress.global_step == self.total_steps:
                 return
+
+    def _at_end_of_epoch(self) -> bool:
+        """Whether an epoch is done, or all of the run."""
+        progress = self.progress
+        return progress.step == self.call.plan.steps_per_epoch or progress.global_step == self.total_steps
 
     def _step(self, batches: Sequence[Batch]) -> None:
         progress = self.progress
@@ -227,13 +233,14 @@ class Loop:
         """Evaluate and save what is due, note the epoch as done, and ask the callbacks."""
         progress = self.progress
         epoch = progress.epoch + 1
-        last = epoch == self.call.epochs
+        last = progress.global_step == self.total_steps
         by_epoch = not self.settings.eval_interval and epoch % self.settings.evaluate_every == 0
         evaluated = (last or by_epoch) and self._evaluate()
         if last or epoch % self.call.save_interval == 0:
             self._save_epoch(epoch)
         moment = self._moment()
-        progress.epoch, progress.step = epoch, 0
+        if progress.step == self.call.plan.steps_per_epoch:
+            progress.epoch, progress.step = epoch, 0
         self._save_state()
         if evaluated:
             self._ask("on_evaluation", moment)

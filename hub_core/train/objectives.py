@@ -21,10 +21,11 @@ class Step:
     """What an objective makes of a batch: `loss`, a sum over what `Objective.weight` counts.
 
     `parts` are further sums over the same (a distillation's two terms): their means go into the history and to
-    TensorBoard under their names, and nothing else is done with them. Every batch must have the same names.
+    TensorBoard under their names. Where `loss` is None, it is the sum of the parts' means, and `weight` counts each
+    part by its name. Every batch must have the same names.
     """
 
-    loss: torch.Tensor
+    loss: torch.Tensor | None
     logits: torch.Tensor | None = None
     parts: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
@@ -43,8 +44,8 @@ class Objective(nn.Module, ABC):
         """The loss of a batch of tensors, summed."""
 
     @abstractmethod
-    def weight(self, module: TorchModule, batch: Batch) -> float:
-        """How much the loss of this batch (of numpy arrays) adds up: rows, or labelled tokens."""
+    def weight(self, module: TorchModule, batch: Batch) -> float | Mapping[str, float]:
+        """How much the loss of this batch (of numpy arrays) adds up: rows, or labelled tokens; or of each part."""
 
     def start_epoch(self, module: TorchModule, epoch: int) -> None:
         """Called before every epoch (counted from 0), but not again when a run continues in the middle of one.

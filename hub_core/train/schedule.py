@@ -18,17 +18,18 @@ def warmup_steps(settings: TrainSettings, total_steps: int) -> int:
 def rate_factor(settings: TrainSettings, step: int, total_steps: int) -> float:
     """What to multiply the base learning rate with at a step (counted from 0).
 
-    Linear from 0 to 1 over the warm-up; then constant, linear to 0, or half a cosine to 0 (as `transformers`'
-    ``get_*_schedule_with_warmup``).
+    Linear from 0 to 1 over the warm-up; then constant, linear to the floor, or half a cosine to it (as `transformers`'
+    ``get_*_schedule_with_warmup``, whose floor is 0), which is reached at the end, or after `decay_steps`.
     """
     warmup = warmup_steps(settings, total_steps)
     if step < warmup:
         return step / warmup
-    progress = (step - warmup) / max(1, total_steps - warmup)
+    progress = min(1.0, (step - warmup) / max(1, (settings.decay_steps or total_steps) - warmup))
+    floor = settings.floor
     if settings.schedule == "linear":
-        return max(0.0, 1.0 - progress)
+        return floor + (1 - floor) * (1.0 - progress)
     if settings.schedule == "cosine":
-        return max(0.0, 0.5 * (1.0 + math.cos(math.pi * progress)))
+        return floor + (1 - floor) * max(0.0, 0.5 * (1.0 + math.cos(math.pi * progress)))
     return 1.0
 
 

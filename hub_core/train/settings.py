@@ -50,6 +50,9 @@ class TrainSettings:
     schedule: Literal["constant", "linear", "cosine"] = _setting("constant", "learning rate after the warm-up")
     warmup_steps: int = _setting(0, "steps of linear warm-up")
     warmup_ratio: float = _setting(0.0, "the same as a share of all steps; used where warmup_steps is 0")
+    floor: float = _setting(0.0, "the learning rate at the end of the schedule, as a share of the peak")
+    decay_steps: int = _setting(0, "steps after which the floor is reached, warm-up included; 0: at the last step")
+    max_steps: int = _setting(0, "optimizer steps after which to end, in the middle of an epoch too; 0: all epochs")
     accumulation: int = _setting(1, "batches per optimizer step")
     max_grad_norm: float = _setting(0.0, "clip the gradient's global norm to this; 0: no clipping")
     precision: Literal["auto", "float32", "bf16", "fp16"] = _setting(
@@ -161,6 +164,9 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "layer_decay": (0.001, 1),
     "freeze_blocks": (0, 1e6),
     "warmup_steps": (0, 1e12),
+    "floor": (0, 1),
+    "decay_steps": (0, 1e12),
+    "max_steps": (0, 1e12),
     "warmup_ratio": (0, 1),
     "accumulation": (1, 1e6),
     "max_grad_norm": (0, 1e12),
@@ -203,6 +209,8 @@ def _exclusions(settings: TrainSettings) -> dict[str, bool]:
         "eval_interval (steps) and evaluate_every (epochs) do not go together": bool(settings.eval_interval)
         and settings.evaluate_every != 1,
         "min_delta is for patience, which is 0": bool(settings.min_delta) and not settings.patience,
+        "floor and decay_steps are for schedule='linear' or 'cosine'": settings.schedule == "constant"
+        and bool(settings.floor or settings.decay_steps),
         "freeze='encoder' freezes all blocks; leave freeze_blocks out": settings.freeze == "encoder"
         and bool(settings.freeze_blocks),
     }

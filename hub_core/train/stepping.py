@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from hub_core.train.batches import to_torch
 from hub_core.train.compiling import compiled, many_graphs
 from hub_core.train.dropout import QuickDropout
 from hub_core.train.layers import frozen_parts
-from hub_core.train.objectives import Objective
+from hub_core.train.objectives import Objective, Step
 from hub_core.train.processes import Processes
 from hub_core.train.settings import TrainSettings
 from hub_core.train.shares import total_norm
@@ -91,10 +91,10 @@ class Stepper:
 
     def step(self, batches: Sequence[Batch], *, number: int, epoch: int) -> torch.Tensor:
         """Train on the micro-batches of step `number` of `epoch` (both from 1); the gradient's norm before clipping."""
-        weight = self._total_weight(batches)
+        weights = self._total_weights(batches)
         sums: dict[str, torch.Tensor] = {}
         for index, batch in enumerate(batches):
-            for name, share in self._backward(batch, weight, last=index == len(batches) - 1).items():
+            for name, share in self._backward(batch, weights, last=index == len(batches) - 1).items():
                 sums[name] = sums[name] + share if name in sums else share
         self._processes.average_gradients(self._objectives_own)
         self.scaler.unscale_(self._optimizer)
@@ -106,7 +106,7 @@ class Stepper:
         self._optimizer.zero_grad(set_to_none=True)
         return norm
 
-    def _backward(self, batch: Batch, weight: float, *, last: bool) -> dict[str, torch.Tensor]:
+    def _backward(self, batch: Batch, weights: Mapping[str, float], *, last: bool) -> dict[str, torch.Tensor]:
         """Add one micro-batch's share to the gradient; its share of the step's mean loss and parts, detached."""
         moved = to_torch(batch, self._processes.device)
         with (
@@ -115,12 +115,12 @@ class Stepper:
             self._exchange(wanted=last),
         ):
             result = self._objective(self._prepared, moved)
-            share: torch.Tensor = result.loss.float() / weight
+            share, parts = _shares(result, weights)
             # The exchange takes the mean over processes; the loss is a sum over them.
             torch.autograd.backward(self.scaler.scale(share * self._processes.count))
         if taken := _TAKEN & result.parts.keys():
             raise SettingsError(f"{type(self._objective).__name__} calls a part {min(taken)!r}; that name is taken")
-        return {"loss": share.detach(), **{name: part.detach().float() / weight for name, part in result.parts.items()}}
+        return {"loss": share.detach(), **{name: part.detach() for name, part in parts.items()}}
 
     def _exchange(self, *, wanted: bool) -> AbstractContextManager[Any]:
         """Processes exchange gradients once per step, with the last micro-batch."""
@@ -131,10 +131,15 @@ class Stepper:
             return context
         return nullcontext()
 
-    def _total_weight(self, batches: Sequence[Batch]) -> float:
-        """How much the losses of this step add up, over micro-batches and processes."""
-        own = sum(self._objective.weight(self._model, batch) for batch in batches)
-        return self._processes.total(own) or 1.0  # a step without a single label has no loss
+    def _total_weights(self, batches: Sequence[Batch]) -> dict[str, float]:
+        """How much the losses of this step add up, over micro-batches and processes: the loss, or each part of it."""
+        own: dict[str, float] = {}
+        for batch in batches:
+            found = self._objective.weight(self._model, batch)
+            for name, weight in (found if isinstance(found, Mapping) else {"loss": found}).items():
+                own[name] = own.get(name, 0.0) + weight
+        # A step without a single label has no loss.
+        return {name: self._processes.total(weight) or 1.0 for name, weight in own.items()}
 
     def parameters(self) -> list[torch.Tensor]:
         """What the optimizer trains."""
@@ -147,3 +152,11 @@ class Stepper:
         if self._limit:
             torch.nn.utils.clip_grads_with_norm_(parameters, self._limit, norm)
         return norm
+
+
+def _shares(step: Step, weights: Mapping[str, float]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """A micro-batch's share of the step's mean loss, and of the means of its parts."""
+    parts = {name: part.float() / weights.get(name, weights.get("loss", 1.0)) for name, part in step.parts.items()}
+    if step.loss is not None:
+        return step.loss.float() / weights["loss"], parts
+    return torch.stack(list(parts.values())).sum(), parts

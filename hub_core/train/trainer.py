@@ -14,11 +14,11 @@ import torch
 from torch import nn
 
 from hub_core.errors import DataError, SettingsError, unknown
-from hub_core.examples import Example, Features
+from hub_core.examples import Array, Example, Features
 from hub_core.infer.answers import warn_truncated
 from hub_core.torch_engine import has_bfloat16, pick_device
 from hub_core.torch_module import TorchModule
-from hub_core.train.batches import Plan, encode_all
+from hub_core.train.batches import Plan, RowSource, SameRows, encode_all
 from hub_core.train.callbacks import Callback
 from hub_core.train.checkpoints import Checkpoints
 from hub_core.train.class_weights import weight_table
@@ -119,10 +119,48 @@ class Trainer:
         features = [window for windows in self._encode(train_dataset, "training") for window in windows]
         length = self._checked_length(train_dataset)
         _warn_cut(features, length)
-        # The checkpoints remember the row length, so that predicting needs no reminder.
-        self.model.task = self.task.with_options(max_seq_len=length)
-        plan = Plan(
+        batch_size = _whole_number("batch_size", batch_size)
+        return self.train_on(
+            SameRows(features),
             [row.length for row in features],
+            max_seq_len=length,
+            fingerprint=fingerprint(train_dataset),
+            epochs=epochs,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            evaluate=None if eval_dataset is None else self._evaluation(eval_dataset, batch_size),
+            log_interval=log_interval,
+            save_interval=save_interval,
+            collate_fn=collate_fn,
+            class_weights=weight_table(self.settings, self.model, features),
+        )
+
+    def train_on(
+        self,
+        source: RowSource,
+        lengths: Sequence[int],
+        *,
+        max_seq_len: int,
+        fingerprint: str,
+        epochs: int = 1,
+        batch_size: int = 1,
+        num_workers: int = 0,
+        evaluate: Callable[[], Metrics] | None = None,
+        log_interval: int = 10,
+        save_interval: int = 10,
+        collate_fn: Collate | None = None,
+        class_weights: Array | None = None,
+    ) -> TrainResult:
+        """Train on rows that are numbers already, and may be made as they are needed: what `train` does at its end.
+
+        `lengths` are the tokens of every row of an epoch, `max_seq_len` is what checkpoints say of them; `fingerprint`
+        tells this data from others when a run continues. `evaluate` measures the module as it is. `class_weights` is
+        the weight of every target. Everything else is as in `train`.
+        """
+        # The checkpoints remember the row length, so that predicting needs no reminder.
+        self.model.task = self.task.with_options(max_seq_len=max_seq_len)
+        plan = Plan(
+            lengths,
             batch_size=_whole_number("batch_size", batch_size),
             accumulation=self.settings.accumulation,
             processes=self.processes.count,
@@ -131,16 +169,16 @@ class Trainer:
         )
         call = Call(
             plan=plan,
-            epochs=epochs,
+            epochs=_whole_number("epochs", epochs),
             log_interval=_whole_number("log_interval", log_interval),
             save_interval=_whole_number("save_interval", save_interval),
             workers=_whole_number("num_workers", num_workers, least=0),
             collate=collate_fn,
-            class_weights=weight_table(self.settings, self.model, features),
-            evaluate=None if eval_dataset is None else self._evaluation(eval_dataset, plan.batch_size),
-            description=self._description(train_dataset, plan, epochs, collate_fn),
+            class_weights=class_weights,
+            evaluate=evaluate,
+            description=self._description(fingerprint, plan, epochs, collate_fn),
         )
-        return Loop(self, features, call).go()
+        return Loop(self, source, call).go()
 
     def evaluate(
         self,
@@ -239,11 +277,11 @@ class Trainer:
         if extra:
             self.optimizer.add_param_group({"params": extra})
 
-    def _description(self, dataset: Any, plan: Plan, epochs: int, collate: Collate | None) -> dict[str, Any]:
+    def _description(self, data: str, plan: Plan, epochs: int, collate: Collate | None) -> dict[str, Any]:
         """What makes this run this run: a state continues only under an equal description."""
         return {
             **describe_module(self.model),
-            "data": fingerprint(dataset),
+            "data": data,
             "epochs": epochs,
             "batch_size": plan.batch_size,
             "processes": plan.processes,

@@ -1,0 +1,267 @@
+"""`build_corpus`: files with text to a corpus on disk, by several processes, in bounded memory, to be continued.
+
+Documents are cut into shares of equal size whatever the number of workers; the shares are encoded anywhere and written
+in their order. After some shares the parts on disk are flushed and a journal says how long each is: a build that was
+killed cuts them to that length and goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from hub_core.corpus.encoding import Encoded, EncodeOptions, Encoder
+from hub_core.corpus.reading import Document, ReadOptions, Source, digests, find_sources, read_documents
+from hub_core.corpus.store import FORMAT, IDS, INDEX, WORDS, Corpus, about_path, beside, describe_tokenizer, token_type
+from hub_core.errors import DataError, ResumeError, SettingsError
+from hub_core.paths import atomic_file, write_text
+from hub_core.text.tokenizer import Tokenizer
+
+#: Characters that travel to a worker together.
+_SHARE = 1 << 18
+#: Shares between two entries of the journal.
+_JOURNAL_SHARES = 32
+_BUILDING, _JOURNAL = ".building", "journal.json"
+#: The parts while they grow, and their types; that of the ids is the tokenizer's.
+_PARTS = {"ids": None, "joined": np.dtype(np.bool_), "lengths": np.dtype(np.int32), "sentences": np.dtype(np.int64)}
+
+Progress = Callable[[int], object]
+#: Applies an encoder to shares and gives the results in order.
+Mapper = Callable[[Encoder, Iterator[list[Document]]], Iterator[Encoded]]
+
+
+@dataclass
+class _State:
+    """How far a build has come: shares done, bytes of every part, and what was counted."""
+
+    shares: int
+    sizes: dict[str, int]
+    counts: dict[str, int]
+
+
+def build_corpus(
+    tokenizer: Tokenizer,
+    inputs: Sequence[str | Path],
+    output: str | Path,
+    *,
+    encode: EncodeOptions | None = None,
+    read: ReadOptions | None = None,
+    workers: int = 1,
+    mapper: Mapper | None = None,
+    progress: Progress | None = None,
+) -> Corpus:
+    """Tokenise text and write it as a corpus with the prefix `output`.
+
+    `inputs` are files, folders and zip archives. `workers` processes encode; what comes out does not depend on how
+    many. `mapper` encodes in another way (`hub_core.corpus.on_ray`). `progress` is told the characters done. A build
+    that was interrupted goes on; a finished one of the same is left as it is.
+
+    Raises SettingsError, NotFoundError and DataError (``file:line``), ResumeError where the output belongs to another
+    build.
+    """
+    if workers < 1:
+        raise SettingsError(f"workers must be at least 1, not {workers}")
+    prefix = Path(output)
+    sources = find_sources(inputs)
+    encode, read = encode or EncodeOptions(), read or ReadOptions()
+    plan = {
+        "format": FORMAT,
+        "tokenizer": describe_tokenizer(tokenizer),
+        "options": {**asdict(encode), **asdict(read)},
+        "sources": digests(sources),
+    }
+    plan = json.loads(json.dumps(plan))
+    if about_path(prefix).exists():
+        _check_same(json.loads(about_path(prefix).read_text(encoding="utf-8")), plan, prefix)
+        return Corpus.open(prefix, tokenizer)
+    with _Parts(prefix, plan, token_type(tokenizer.vocab_size)) as parts, _saved(tokenizer) as folder:
+        encoder = Encoder(folder, tokenizer.manifest(), encode)
+        shares = _shares(sources, read, skip=parts.state.shares)
+        for done in (mapper or _in_processes(workers))(encoder, shares):
+            parts.add(done)
+            if progress is not None:
+                progress(done.characters)
+        parts.finish()
+    return Corpus.open(prefix, tokenizer)
+
+
+def _shares(sources: Sequence[Source], options: ReadOptions, *, skip: int) -> Iterator[list[Document]]:
+    """Documents in shares of about equal size, without the first `skip` shares."""
+    share: list[Document] = []
+    size = number = 0
+    for document in (document for source in sources for document in read_documents(source, options)):
+        share.append(document)
+        size += sum(map(len, document.lines))
+        if size >= _SHARE:
+            if number >= skip:
+                yield share
+            share, size, number = [], 0, number + 1
+    if share and number >= skip:
+        yield share
+
+
+def _in_processes(workers: int) -> Mapper:
+    """Encode in this process, or in several others: a few shares more than workers are on their way at any time."""
+
+    def here(encoder: Encoder, shares: Iterator[list[Document]]) -> Iterator[Encoded]:
+        return map(encoder, shares)
+
+    def elsewhere(encoder: Encoder, shares: Iterator[list[Document]]) -> Iterator[Encoded]:
+        context = multiprocessing.get_context("spawn")
+        waiting: deque[Future[Encoded]] = deque()
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_hold, initargs=(encoder,)) as pool:
+            try:
+                for share in shares:
+                    waiting.append(pool.submit(_encode, share))
+                    if len(waiting) > 2 * workers:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    return here if workers == 1 else elsewhere
+
+
+#: The encoder of a worker process.
+_held: list[Encoder] = []
+
+
+def _hold(encoder: Encoder) -> None:
+    _held[:] = [encoder]
+
+
+def _encode(share: list[Document]) -> Encoded:
+    return _held[0](share)
+
+
+@contextmanager
+def _saved(tokenizer: Tokenizer) -> Iterator[Path]:
+    """The tokenizer's files, for workers to load it from."""
+    with tempfile.TemporaryDirectory(prefix="hub-corpus-") as folder:
+        tokenizer.save(Path(folder))
+        yield Path(folder)
+
+
+def _check_same(before: dict[str, Any], now: dict[str, Any], prefix: Path) -> None:
+    """Raise ResumeError, listing the differences, where what is there was made from something else."""
+    differences = [
+        f"  {name}.{key}: {before.get(name, {}).get(key)!r} there, {now[name].get(key)!r} now"
+        for name in ("tokenizer", "options", "sources")
+        for key in sorted(before.get(name, {}).keys() | now[name].keys())
+        if before.get(name, {}).get(key) != now[name].get(key)
+    ]
+    if differences:
+        raise ResumeError(
+            f"{prefix} is another corpus, or the beginning of one:\n" + "\n".join(differences) + "\n"
+            "name another --output, or remove it"
+        )
+
+
+class _Parts:
+    """The files of a corpus while they grow, in ``PREFIX.building/``."""
+
+    def __init__(self, prefix: Path, plan: dict[str, Any], ids: np.dtype[Any]) -> None:
+        self._prefix, self._plan = prefix, plan
+        self._types = {name: kind or ids for name, kind in _PARTS.items()}
+        self._folder = beside(prefix, _BUILDING)
+        self._files: dict[str, IO[bytes]] = {}
+        self._unsaved = 0
+        self.state = _State(0, dict.fromkeys(_PARTS, 0), dict.fromkeys(("characters", "unknown"), 0))
+
+    def __enter__(self) -> _Parts:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        journal = self._folder / _JOURNAL
+        if journal.exists():
+            record = json.loads(journal.read_text(encoding="utf-8"))
+            _check_same(record["plan"], self._plan, self._prefix)
+            self.state = _State(**record["state"])
+        with ExitStack() as stack:
+            for name, size in self.state.sizes.items():
+                file = stack.enter_context((self._folder / name).open("ab"))
+                file.truncate(size)
+                self._files[name] = file
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def add(self, part: Encoded) -> None:
+        """Write a share."""
+        try:
+            for name, file in self._files.items():
+                array = np.ascontiguousarray(getattr(part, name), dtype=self._types[name])
+                file.write(array.data)
+                self.state.sizes[name] += array.nbytes
+            self.state.shares += 1
+            self.state.counts["characters"] += part.characters
+            self.state.counts["unknown"] += part.unknown
+            self._unsaved += 1
+            if self._unsaved >= _JOURNAL_SHARES:
+                self._save()
+        except OSError as error:
+            raise DataError(
+                [f"{self._folder}: {error.strerror or error}; the same command goes on from here"]
+            ) from error
+
+    def _save(self) -> None:
+        """Put all on disk, and note how much that is."""
+        for file in self._files.values():
+            file.flush()
+            os.fsync(file.fileno())
+        record = {"plan": self._plan, "state": asdict(self.state)}
+        write_text(self._folder / _JOURNAL, json.dumps(record, ensure_ascii=False, indent=1))
+        self._unsaved = 0
+
+    def finish(self) -> None:
+        """Make the files of the corpus out of the parts. Raises DataError where there is not one token."""
+        self._save()
+        arrays = {name: self._array(name) for name in _PARTS}
+        if not len(arrays["ids"]):
+            self.__exit__()
+            shutil.rmtree(self._folder)
+            raise DataError([f"{', '.join(self._plan['sources'])}: no text in it; nothing was built"])
+        for name, ending in (("ids", IDS), ("joined", WORDS)):
+            with atomic_file(beside(self._prefix, ending)) as staged:
+                _write_npy(arrays[name], staged)
+        documents = np.concatenate([[0], np.cumsum(arrays["sentences"], dtype=np.int64)])
+        with atomic_file(beside(self._prefix, INDEX)) as staged, staged.open("wb") as stream:
+            np.savez(stream, lens=arrays["lengths"], docs=documents)
+        counts = {
+            "tokens": len(arrays["ids"]),
+            "sentences": len(arrays["lengths"]),
+            "documents": len(arrays["sentences"]),
+            **self.state.counts,
+        }
+        record = {**self._plan, "counts": counts}
+        write_text(about_path(self._prefix), json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+        self.__exit__()
+        shutil.rmtree(self._folder)
+
+    def _array(self, name: str) -> Any:
+        """A part as it is on disk."""
+        path, kind = self._folder / name, self._types[name]
+        return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.zeros(0, dtype=kind)
+
+
+def _write_npy(array: Any, path: Path) -> None:
+    """Write an array piece by piece, so that no more than a piece of it is in memory."""
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(
+            stream, {"descr": array.dtype.str, "fortran_order": False, "shape": array.shape}
+        )
+        for start in range(0, len(array), 1 << 22):
+            stream.write(np.ascontiguousarray(array[start : start + (1 << 22)]).data)

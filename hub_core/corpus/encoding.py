@@ -1,0 +1,186 @@
+"""Documents to token ids and units: what every worker does with its share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hub_core.corpus.reading import Document
+from hub_core.corpus.sentences import split_sentences
+from hub_core.corpus.store import token_type
+from hub_core.errors import DataError
+from hub_core.examples import Array
+from hub_core.plugins import catalog
+from hub_core.text.tokenizer import Tokenizer
+
+#: Pieces of text up to this many characters are remembered with their tokens, so many of them.
+_REMEMBERED, _MOST_REMEMBERED = 24, 200_000
+#: Between sentences while a whole share is tokenised at once; no sentence has it.
+_BREAK = "\n"
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """How documents become tokens.
+
+    - `whole_word`: the segmenter whose words stay whole under masking (``jieba``, ``rjieba``, a plugin's), ``none``
+      (a token is a unit), or ``given``: the text is cut into words already, by `word_separator`.
+    - `sentences`: ``split`` ends them at punctuation, ``lines`` at line ends.
+    """
+
+    whole_word: str = "jieba"
+    sentences: str = "split"
+    word_separator: str = " "
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What became of some documents: arrays as `hub_core.corpus.store.Corpus` has them, and sentences per document."""
+
+    ids: Array
+    joined: Array
+    lengths: Array
+    sentences: Array
+    characters: int
+    unknown: int
+
+
+class Encoder:
+    """Encodes documents. Travels to worker processes by the tokenizer's folder, and loads there at first use."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any], options: EncodeOptions) -> None:
+        self._folder, self._manifest, self._options = folder, manifest, options
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self._folder, self._manifest, self._options)
+
+    def __call__(self, documents: Sequence[Document]) -> Encoded:
+        """Encode documents; those without a token are left out."""
+        sentences: list[str] = []
+        words: list[int] = []  # how long each is, the break after a sentence included as one
+        owners: list[int] = []
+        for number, document in enumerate(documents):
+            for sentence, lengths in self._sentences(document):
+                sentences.append(sentence)
+                words += lengths
+                words.append(len(_BREAK))
+                owners.append(number)
+        text = _BREAK.join(sentences)
+        ids, first, last = self._tokens(text)
+        joined = np.zeros(len(ids), dtype=np.bool_)
+        if self._options.whole_word != "none":
+            cut = np.zeros(len(text) + 2, dtype=np.bool_)
+            cut[np.cumsum(words, dtype=np.int64)] = True
+            # Tokens of one word may all have the span of the whole word: they begin before the last one ends.
+            joined[1:] = (first[1:] < last[:-1]) | ((first[1:] == last[:-1]) & ~cut[first[1:]])
+        starts = np.cumsum([0, *(len(sentence) + 1 for sentence in sentences)], dtype=np.int64)
+        counts = np.bincount(np.searchsorted(starts, first, side="right") - 1, minlength=len(sentences))
+        kept = counts > 0
+        per_document = np.bincount(np.array(owners, dtype=np.int64)[kept], minlength=len(documents))
+        return Encoded(
+            ids.astype(token_type(self._tokenizer.vocab_size)),
+            joined,
+            counts[kept].astype(np.int32),
+            per_document[per_document > 0],
+            int(starts[-1]) - len(sentences),
+            int((ids == self._tokenizer.unk_id).sum()),
+        )
+
+    def _tokens(self, text: str) -> tuple[Array, Array, Array]:
+        """Ids, and the first and the one-past-last character of each, of sentences with breaks between them.
+
+        What always stands alone is looked up, all at once; the pieces between are tokenised one by one, and remembered.
+        """
+        codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+        found = self._lone[np.minimum(codes, len(self._lone) - 1)]
+        alone = np.flatnonzero(found >= 0)
+        ids, first, last = [found[alone]], [alone], [alone + 1]
+        others = np.flatnonzero((found < 0) & (codes != ord(_BREAK)))
+        if len(others):
+            gaps = np.flatnonzero(np.diff(others) > 1)
+            begins = others[np.concatenate([[0], gaps + 1])].tolist()
+            stops = (others[np.concatenate([gaps, [len(others) - 1]])] + 1).tolist()
+            more: list[int] = []
+            spans: list[tuple[int, int]] = []
+            for begin, stop in zip(begins, stops, strict=True):
+                for number, start, end in self._piece(text[begin:stop]):
+                    more.append(number)
+                    spans.append((begin + start, begin + end))
+            places = np.array(spans, dtype=np.int64).reshape(-1, 2)
+            ids.append(np.array(more, dtype=np.int32))
+            first.append(places[:, 0])
+            last.append(places[:, 1])
+        starts = np.concatenate(first)
+        order = np.argsort(starts, kind="stable")
+        return np.concatenate(ids)[order], starts[order], np.concatenate(last)[order]
+
+    def _piece(self, text: str) -> list[tuple[int, int, int]]:
+        """The tokens of a piece: id, start, end."""
+        known = self._pieces.get(text)
+        if known is None:
+            ids, offsets = self._tokenizer.encode_with_offsets(text)
+            known = [(number, start, end) for number, (start, end) in zip(ids, offsets.tolist(), strict=True)]
+            if len(text) <= _REMEMBERED and len(self._pieces) < _MOST_REMEMBERED:
+                self._pieces[text] = known
+        return known
+
+    def _sentences(self, document: Document) -> Iterable[tuple[str, list[int]]]:
+        """The sentences of a document, each with the lengths of its words."""
+        for line in document.lines:
+            if self._options.whole_word == "given":
+                yield _from_words([word for word in line.split(self._options.word_separator) if word])
+                continue
+            for sentence in [line] if self._options.sentences == "lines" else split_sentences(line):
+                yield sentence, self._words(sentence, document.where)
+
+    def _words(self, sentence: str, where: str) -> list[int]:
+        """How long the words of a sentence are."""
+        if self._options.whole_word == "none":
+            return [len(sentence)]
+        lengths = list(map(len, self._segmenter.cut(sentence)))
+        if sum(lengths) != len(sentence):
+            raise DataError([f"{where}: the segmenter's words are not the text: {sentence[:40]!r}"])
+        return lengths
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        kind: type[Tokenizer] = catalog().get("tokenizer", str(self._manifest["type"]))
+        return kind.from_folder(self._folder, self._manifest)
+
+    @cached_property
+    def _segmenter(self) -> Any:
+        return catalog().get("segmenter", self._options.whole_word)()
+
+    @cached_property
+    def _lone(self) -> Array:
+        """The id of every character that is a token wherever it stands, by code point; -1 for others."""
+        known = {ord(character): number for character, number in self._tokenizer.lone_characters().items()}
+        table = np.full(max(known, default=0) + 2, -1, dtype=np.int32)
+        table[list(known)] = list(known.values())
+        return table
+
+    @cached_property
+    def _pieces(self) -> dict[str, list[tuple[int, int, int]]]:
+        return {}
+
+
+def _from_words(words: Sequence[str]) -> tuple[str, list[int]]:
+    """A text that is given as words, and how long each is in it; Latin words have a space between them."""
+    lengths: list[int] = []
+    text = ""
+    for word in words:
+        if text and _is_latin(text[-1]) and _is_latin(word[0]):
+            lengths.append(1)
+            text += " "
+        lengths.append(len(word))
+        text += word
+    return text, lengths
+
+
+def _is_latin(character: str) -> bool:
+    return character.isascii() and character.isalnum()

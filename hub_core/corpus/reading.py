@@ -1,0 +1,255 @@
+"""Documents out of files: plain text, JSON lines and Parquet, packed or not, one file or a tree of them or an archive.
+
+Nothing is held in memory but the document being read, and that may only be so large.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import json
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
+
+from hub_core.errors import DataError, NotFoundError, SettingsError
+from hub_core.text.characters import well_formed
+
+#: What a file may be, by the end of its name (before that of its packing).
+_TEXT, _LINES, _PARQUET = (".txt", ".text", ".md"), (".jsonl", ".json"), (".parquet",)
+_PACKED = (".gz", ".xz", ".zst")
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How files are cut into documents.
+
+    - `separator`: the line that ends a document of a text file; blank lines count as one where it is empty.
+    - `key`: under which JSON lines, and Parquet, have the text.
+    - `max_document_chars`: a document (or a line) that is longer is an error: it is held in memory.
+    """
+
+    separator: str = ""
+    key: str = "text"
+    max_document_chars: int = 20_000_000
+
+
+@dataclass(frozen=True)
+class Document:
+    """Lines of text that belong together, none of them blank, and where they stand (``file:line``)."""
+
+    lines: tuple[str, ...]
+    where: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file with text: its path, and where it lies in an archive its name there."""
+
+    path: Path
+    member: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return str(self.path) if self.member is None else f"{self.path}!{self.member}"
+
+
+def find_sources(paths: Iterable[str | Path]) -> list[Source]:
+    """The files with text under paths, in the order of their names; folders and zip archives are searched.
+
+    Raises NotFoundError for a path that is not there, SettingsError for a file of no known kind that is named itself,
+    DataError where a folder or an archive has none of a known kind.
+    """
+    found: list[Source] = []
+    for given in map(Path, paths):
+        if not given.exists():
+            raise NotFoundError(f"no file or folder {given}")
+        inside = list(_inside(given))
+        if not inside:
+            raise DataError([f"{given} holds no text: files {', '.join((*_TEXT, *_LINES, *_PARQUET))}, also packed"])
+        found += inside
+    return found
+
+
+def _inside(path: Path) -> Iterator[Source]:
+    if path.is_dir():
+        for file in sorted(file for file in path.rglob("*") if file.is_file()):
+            if file.suffix == ".zip":
+                yield from _inside(file)
+            elif _kind(file.name) is not None:
+                yield Source(file)
+    elif path.suffix == ".zip":
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
+        except zipfile.BadZipFile as error:
+            raise DataError([f"{path}: {error}"]) from error
+        yield from (Source(path, name) for name in names if _kind(name) is not None)
+    elif _kind(path.name) is None:
+        known = ", ".join((*_TEXT, *_LINES, *_PARQUET, ".zip"))
+        raise SettingsError(f"{path}: a file of an unknown kind; known are {known}, also packed ({', '.join(_PACKED)})")
+    else:
+        yield Source(path)
+
+
+def _kind(name: str) -> str | None:
+    """``text``, ``lines`` or ``parquet``; None for another file."""
+    path = PurePosixPath(name)
+    plain = path.with_suffix("") if path.suffix.lower() in _PACKED else path
+    kinds = {"text": _TEXT, "lines": _LINES, "parquet": _PARQUET}
+    return next((kind for kind, ends in kinds.items() if plain.suffix.lower() in ends), None)
+
+
+def read_documents(source: Source, options: ReadOptions) -> Iterator[Document]:
+    """The documents of one file. Raises DataError (``file:line``) for what cannot be read, or is too long."""
+    kind = _kind(source.member or source.path.name)
+    if kind == "parquet":
+        yield from _parquet_documents(source, options)
+        return
+    lines = _lines(source, options.max_document_chars)
+    yield from _text_documents(source, lines, options) if kind == "text" else _json_documents(source, lines, options)
+
+
+def _text_documents(source: Source, lines: Iterator[tuple[int, str]], options: ReadOptions) -> Iterator[Document]:
+    kept: list[str] = []
+    first = size = 0
+    for number, line in lines:
+        text = line.strip()
+        if text == options.separator:
+            if kept:
+                yield Document(tuple(kept), f"{source.name}:{first}")
+            kept, size = [], 0
+        elif text:
+            first = first if kept else number
+            size += len(text)
+            _check_size(size, f"{source.name}:{first}", options)
+            kept.append(text)
+    if kept:
+        yield Document(tuple(kept), f"{source.name}:{first}")
+
+
+def _check_size(size: int, where: str, options: ReadOptions) -> None:
+    if size > options.max_document_chars:
+        raise DataError(
+            [
+                f"{where}: a document of more than {options.max_document_chars:,} characters; is the separator "
+                f"{options.separator or 'blank line'!r} right? --max-document-chars allows more"
+            ]
+        )
+
+
+def _json_documents(source: Source, lines: Iterator[tuple[int, str]], options: ReadOptions) -> Iterator[Document]:
+    for number, line in lines:
+        if not line.strip():
+            continue
+        where = f"{source.name}:{number}"
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise DataError([f"{where}: not JSON ({error})"]) from error
+        text = record.get(options.key) if isinstance(record, dict) else None
+        if not isinstance(text, str):
+            known = f"; it has {', '.join(map(str, record))}" if isinstance(record, dict) else ""
+            raise DataError([f"{where}: no text under {options.key!r}{known}"])
+        yield from _document(text, where, options)
+
+
+def _document(text: str, where: str, options: ReadOptions) -> Iterator[Document]:
+    _check_size(len(text), where, options)
+    kept = tuple(line for line in map(str.strip, well_formed(text).split("\n")) if line)
+    if kept:
+        yield Document(kept, where)
+
+
+def _parquet_documents(source: Source, options: ReadOptions) -> Iterator[Document]:
+    try:
+        import pyarrow.parquet as parquet
+    except ImportError as error:
+        raise SettingsError("Parquet needs the package pyarrow: pip install 'hub_core[parquet]'") from error
+    with _opened(source) as stream:
+        try:
+            table: Any = parquet.ParquetFile(stream)
+            if options.key not in table.schema_arrow.names:
+                known = ", ".join(table.schema_arrow.names)
+                raise DataError([f"{source.name}: no column {options.key!r}; it has {known}"])
+            number = 0
+            for batch in table.iter_batches(columns=[options.key], batch_size=256):
+                for text in batch.column(0).to_pylist():
+                    number += 1
+                    if not isinstance(text, str):
+                        raise DataError([f"{source.name}: row {number}: {text!r} is no text"])
+                    yield from _document(text, f"{source.name}: row {number}", options)
+        except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+            raise DataError([f"{source.name}: {error}"]) from error
+
+
+def _lines(source: Source, limit: int) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file with their numbers; `limit` bounds the characters of one."""
+    number = 0
+    # Four bytes are the most that a character has.
+    most = 4 * limit + 4
+    try:
+        with _opened(source) as stream:
+            while raw := stream.readline(most):
+                number += 1
+                if len(raw) == most and not raw.endswith(b"\n"):
+                    raise DataError([f"{source.name}:{number}: a line of more than {limit:,} characters"])
+                yield number, _decoded(raw, f"{source.name}:{number}", first=number == 1)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+        raise DataError([f"{source.name}:{number + 1}: cannot be read ({error})"]) from error
+
+
+def _decoded(raw: bytes, where: str, *, first: bool) -> str:
+    if first:
+        raw = raw.removeprefix(codecs.BOM_UTF8)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        byte = raw[error.start]
+        raise DataError(
+            [
+                f"{where}: not UTF-8 (byte 0x{byte:02x}, number {error.start + 1}); save the file as UTF-8 "
+                "(such as with `iconv -f GB18030 -t UTF-8`)"
+            ]
+        ) from error
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[IO[bytes]]:
+    """The bytes of a file, unpacked."""
+    name = (source.member or source.path.name).lower()
+    with ExitStack() as stack:
+        if source.member is None:
+            plain: IO[bytes] = stack.enter_context(source.path.open("rb"))
+        else:
+            plain = stack.enter_context(stack.enter_context(zipfile.ZipFile(source.path)).open(source.member))
+        yield stack.enter_context(_unpacked(plain, name))
+
+
+def _unpacked(plain: IO[bytes], name: str) -> IO[bytes]:
+    match PurePosixPath(name).suffix:
+        case ".gz":
+            return cast("IO[bytes]", gzip.GzipFile(fileobj=plain))
+        case ".xz":
+            return cast("IO[bytes]", lzma.LZMAFile(plain))
+        case ".zst":
+            try:
+                import zstandard
+            except ImportError as error:
+                raise SettingsError(".zst needs the package zstandard: pip install 'hub_core[corpus]'") from error
+            return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(plain, read_across_frames=True))
+    return plain
+
+
+def digests(sources: Sequence[Source]) -> dict[str, str]:
+    """The sha256 of every file by name; of an archive once."""
+    from hub_core.paths import sha256_file
+
+    return {str(path): sha256_file(path) for path in dict.fromkeys(source.path for source in sources)}

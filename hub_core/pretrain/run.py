@@ -1,0 +1,127 @@
+"""`pretrain`: a corpus and a module that fills in words, to a module that does it better."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from hub_core.corpus.store import Corpus, check_tokenizer
+from hub_core.errors import DataError, SettingsError
+from hub_core.examples import Features
+from hub_core.pretrain.objectives import HiddenWords, places_of
+from hub_core.pretrain.stream import RowOptions, Rows, collate, split_documents
+from hub_core.torch_module import TorchModule
+from hub_core.train.batches import to_torch
+from hub_core.train.callbacks import Callback
+from hub_core.train.loop import Metrics, TrainResult
+from hub_core.train.objectives import Objective
+from hub_core.train.settings import TrainSettings
+from hub_core.train.trainer import Trainer
+
+#: Rows that are measured together.
+_MEASURED = 64
+
+
+def pretrain(
+    module: TorchModule,
+    corpus: Corpus,
+    *,
+    steps: int,
+    batch_size: int,
+    checkpoint_dir: str | Path,
+    rows: RowOptions | None = None,
+    settings: TrainSettings | None = None,
+    validation: Corpus | None = None,
+    held_out: float = 0.005,
+    num_workers: int = 0,
+    use_gpu: bool = False,
+    use_vdl: bool = True,
+    log_interval: int = 50,
+    callbacks: Sequence[Callback] = (),
+) -> TrainResult:
+    """Train a module on a corpus for `steps` optimizer steps of `batch_size` rows per process and micro-batch.
+
+    `validation` is another corpus to measure on; without one a share `held_out` of the documents is. Measured (and
+    saved as ``best_model``, where the loss is the lowest) every ``settings.eval_interval`` steps and at the end.
+
+    Raises SettingsError where the corpus was made with another tokenizer, DataError where it is too small, and what
+    `hub_core.Trainer.train` raises.
+    """
+    options = rows or RowOptions()
+    settings = (settings or TrainSettings()).replace(max_steps=steps)
+    for one in [corpus] if validation is None else [corpus, validation]:
+        check_tokenizer(one.about, module.tokenizer, where=one.prefix)
+    if module.max_length is not None and options.length > module.max_length:
+        raise SettingsError(f"{module.spec.title} takes rows of {module.max_length} tokens, not of {options.length}")
+    learnt, measured = split_documents(corpus, held_out=0 if validation is not None else held_out, seed=settings.seed)
+    source = Rows(corpus, learnt, module.tokenizer, options, seed=settings.seed)
+    held = (corpus, measured) if validation is None else (validation, range(len(validation.documents) - 1))
+    fixed = Rows(*held, module.tokenizer, options, seed=settings.seed)
+    if not len(source.lengths) or not len(fixed.lengths):
+        raise DataError([f"{corpus.prefix}: not enough text for rows to learn from, and rows to measure on"])
+    objective = HiddenWords(order=options.order != "none")
+    trainer = Trainer(
+        module,
+        use_gpu=use_gpu,
+        use_vdl=use_vdl,
+        checkpoint_dir=checkpoint_dir,
+        compare_metrics=lambda old, new: new["loss"] < old["loss"],
+        settings=settings,
+        objective=objective,
+        callbacks=callbacks,
+    )
+    per_epoch = math.ceil(len(source.lengths) / (batch_size * settings.accumulation * trainer.processes.count))
+    padding = {"input_ids": module.tokenizer.pad_id}
+    return trainer.train_on(
+        source,
+        source.lengths,
+        max_seq_len=options.length,
+        fingerprint=_fingerprint(corpus, held[0], options, held_out),
+        epochs=math.ceil(steps / per_epoch),
+        batch_size=batch_size,
+        num_workers=num_workers,
+        evaluate=_evaluation(trainer, objective, fixed.fixed(), padding),
+        log_interval=log_interval,
+        save_interval=math.ceil(steps / per_epoch),
+        collate_fn=partial(collate, padding=padding),
+    )
+
+
+def _evaluation(
+    trainer: Trainer, objective: Objective, rows: Sequence[Features], padding: dict[str, int]
+) -> Callable[[], Metrics]:
+    """What measures a module on rows that stay the same: the objective's parts, and how many words it finds."""
+    processes = trainer.processes
+    own = range(processes.index, len(rows), processes.count)
+
+    def measured() -> Metrics:
+        sums: dict[str, float] = {}
+        counts: dict[str, float] = {}
+        module = trainer.model.to(processes.device)
+        for start in range(0, len(own), _MEASURED):
+            batch = collate([rows[number] for number in own[start : start + _MEASURED]], padding)
+            weights = objective.weight(module, batch)
+            moved = to_torch(batch, processes.device)
+            with module.answering():
+                step = objective(module, moved)
+            found = {name: float(part) for name, part in step.parts.items()}
+            asked = moved.targets.flatten()[places_of(moved.targets)]
+            found["accuracy"] = float((step.logits.argmax(-1) == asked).sum())
+            for name, value in found.items():
+                sums[name] = sums.get(name, 0.0) + value
+                counts[name] = counts.get(name, 0.0) + weights.get(name, weights["mlm"])
+        total = {name: processes.total(value) / (processes.total(counts[name]) or 1.0) for name, value in sums.items()}
+        return {"loss": sum(value for name, value in total.items() if name != "accuracy"), **total}
+
+    return measured
+
+
+def _fingerprint(corpus: Corpus, measured: Corpus, options: RowOptions, held_out: float) -> str:
+    """What tells the rows of this run from those of others."""
+    told = [corpus.fingerprint(), measured.fingerprint(), asdict(options), held_out]
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

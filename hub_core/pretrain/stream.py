@@ -1,0 +1,173 @@
+"""The rows that pre-training sees: made when they are asked for, each a pure function of seed, epoch and number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy as np
+
+from hub_core.corpus.store import Corpus
+from hub_core.errors import DataError, SettingsError, unknown
+from hub_core.examples import IGNORE, Array, Batch, Features
+from hub_core.pretrain.masking import Masker, MaskOptions
+from hub_core.pretrain.samples import cut
+from hub_core.tasks.masked_lm import MaskedLm
+from hub_core.text.tokenizer import Tokenizer
+
+#: What is learnt about sentences beside the words in them.
+ORDERS = ("none", "sop", "nsp")
+#: The epoch that validation rows are drawn for, whenever they are asked for.
+_FIXED = 2**31
+
+
+@dataclass(frozen=True)
+class RowOptions:
+    """How rows are made of a corpus.
+
+    - `length`: tokens of a row at most, special ones included.
+    - `order`: ``sop`` halves a row, and swaps the halves of every second (Lan et al. 2020); ``nsp`` gives every second
+      another document's second half (Devlin et al. 2019); ``none`` does neither.
+    - `pack`: short documents share a row, with separators between them.
+    - `mask`: what is hidden.
+    """
+
+    length: int = 128
+    order: str = "none"
+    pack: bool = False
+    mask: MaskOptions = field(default_factory=MaskOptions)
+
+    def __post_init__(self) -> None:
+        if self.order not in ORDERS:
+            raise SettingsError(unknown("order of sentences", self.order, ORDERS))
+        if self.length < 8:
+            raise SettingsError(f"rows of {self.length} tokens hold nothing to learn from; give at least 8")
+        if self.pack and self.order != "none":
+            raise SettingsError(f"pack joins documents in a row, {self.order} asks for two halves of one: choose")
+
+
+class Rows:
+    """The rows of some of a corpus's documents, and of each epoch what is hidden in them."""
+
+    def __init__(
+        self, corpus: Corpus, documents: Sequence[int], tokenizer: Tokenizer, options: RowOptions, *, seed: int
+    ) -> None:
+        self._corpus, self._tokenizer, self._options, self._seed = corpus, tokenizer, options, seed
+        pair = options.order != "none"
+        specials = tokenizer.specials_count(pair=pair)
+        if specials >= options.length:
+            raise SettingsError(f"rows of {options.length} tokens are no longer than their {specials} special tokens")
+        self._pieces = cut(corpus, documents, room=options.length - specials, pack=options.pack)
+        self.lengths = self._pieces.lengths(specials)
+        self._masker = Masker(tokenizer, options.mask)
+
+    def epoch(self, number: int) -> Sequence[Features]:
+        """The rows as epoch `number` shows them."""
+        return _Epoch(self, number)
+
+    def fixed(self) -> Sequence[Features]:
+        """The rows as they are always measured."""
+        return _Epoch(self, _FIXED)
+
+    def row(self, epoch: int, number: int) -> Features:
+        """One row. `meta` is 1 where its halves do not follow each other, 0 where they do, None where it is whole."""
+        rng = np.random.default_rng([self._seed, epoch, number])
+        first, stop = self._pieces.rows[number : number + 2]
+        if self._options.order == "none":
+            parts, wrong = [self._tokens(*span) for span in self._pieces.spans[first:stop].tolist()], None
+        else:
+            parts, wrong = self._halves(int(first), rng)
+        ids, joined, types = self._joined(parts, pair=wrong is not None)
+        shown, positions = self._masker(ids, joined, rng)
+        target = np.full(len(ids), IGNORE, dtype=np.int64)
+        target[positions] = ids[positions]
+        inputs = {"input_ids": shown, "token_type_ids": types, "attention_mask": np.ones_like(ids)}
+        kept = {name: inputs[name] for name in self._tokenizer.input_names}
+        return Features(kept, target, key=str(number), meta=wrong)
+
+    def _tokens(self, begin: int, end: int) -> tuple[Array, Array]:
+        """The ids of a run of tokens, and which belong to the one before; the first one does not."""
+        joined = np.array(self._corpus.joined[begin:end])
+        joined[:1] = False
+        return self._corpus.ids[begin:end].astype(np.int64), joined
+
+    def _halves(self, piece: int, rng: np.random.Generator) -> tuple[list[tuple[Array, Array]], int | None]:
+        """Two parts of a piece, cut where a sentence ends, and whether they are the wrong way round.
+
+        A piece of one sentence stays whole: there is no order in it.
+        """
+        begin, end = self._pieces.spans[piece].tolist()
+        starts = self._corpus.starts
+        inner = starts[np.searchsorted(starts, begin, side="right") : np.searchsorted(starts, end)]
+        if not len(inner):
+            return [self._tokens(begin, end)], None
+        middle = int(rng.choice(inner))
+        before, after = self._tokens(begin, middle), self._tokens(middle, end)
+        wrong = int(rng.random() < 0.5)
+        if not wrong:
+            return [before, after], 0
+        return (
+            ([after, before], 1)
+            if self._options.order == "sop"
+            else ([before, self._another(piece, len(after[0]), rng)], 1)
+        )
+
+    def _another(self, piece: int, size: int, rng: np.random.Generator) -> tuple[Array, Array]:
+        """The beginning of another piece, of at most `size` tokens."""
+        count = len(self._pieces.spans)
+        other = (piece + 1 + int(rng.integers(max(1, count - 1)))) % count
+        begin, end = self._pieces.spans[other].tolist()
+        return self._tokens(begin, min(end, begin + size))
+
+    def _joined(self, parts: list[tuple[Array, Array]], *, pair: bool) -> tuple[Array, Array, Array]:
+        """Parts with the special tokens of a row: ids, what belongs together, and token types."""
+        tokenizer = self._tokenizer
+        pieces = [[] if tokenizer.cls_id is None else [tokenizer.cls_id]]
+        flags: list[Any] = [np.zeros(len(pieces[0]), dtype=np.bool_)]
+        types = [np.zeros(len(pieces[0]), dtype=np.int64)]
+        end = [] if tokenizer.sep_id is None else [tokenizer.sep_id]
+        for number, (ids, joined) in enumerate(parts):
+            pieces += [ids, end]
+            flags += [joined, np.zeros(len(end), dtype=np.bool_)]
+            types.append(np.full(len(ids) + len(end), number if pair else 0, dtype=np.int64))
+        return np.concatenate(pieces).astype(np.int64), np.concatenate(flags), np.concatenate(types)
+
+
+class _Epoch(Sequence[Features]):
+    """The rows of one epoch, made one by one."""
+
+    def __init__(self, rows: Rows, epoch: int) -> None:
+        self._rows, self._epoch = rows, epoch
+
+    def __len__(self) -> int:
+        return len(self._rows.lengths)
+
+    @overload
+    def __getitem__(self, number: int) -> Features: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Features]: ...
+    def __getitem__(self, number: int | slice) -> Features | list[Features]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(len(self)))]
+        return self._rows.row(self._epoch, range(len(self))[number])
+
+
+def collate(rows: Sequence[Features], padding: dict[str, int], length: int | None = None) -> Batch:
+    """Rows as a batch; the column ``order`` says of each whether its halves are the wrong way round (`IGNORE`: whole)."""
+    batch = MaskedLm(()).collate(rows, padding, length)
+    order = np.array([IGNORE if row.meta is None else row.meta for row in rows], dtype=np.int64)
+    return Batch(batch.views, batch.targets, batch.weights, batch.keys, {"order": order})
+
+
+def split_documents(corpus: Corpus, *, held_out: float, seed: int) -> tuple[Array, Array]:
+    """The documents to learn from and those to measure on: a share `held_out` of them, drawn with a fixed seed.
+
+    Raises DataError where one of the two would be empty.
+    """
+    count = len(corpus.documents) - 1
+    order = np.random.default_rng([seed, 0]).permutation(count)
+    size = max(1, round(held_out * count)) if held_out else 0
+    if count - size < 1:
+        raise DataError([f"{corpus.prefix}: {count} document(s) are not enough to hold some out; give another corpus"])
+    return np.sort(order[size:]), np.sort(order[:size])
