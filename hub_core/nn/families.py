@@ -145,6 +145,11 @@ class TransformersFamily:
         """See `Family.save`."""
         write_weights(network.state_dict(), folder / WEIGHTS, dtype=dtype)
 
+    def pretraining(self, config: Mapping[str, Any]) -> nn.Module:
+        """The network that this architecture is pre-trained with, random. Raises NotFoundError where it has none."""
+        with self._building:
+            return self._made("AutoModelForPreTraining", config, None).eval()
+
     def holds(self, tensors: Collection[str], config: Mapping[str, Any], head: HeadSpec) -> bool:
         """See `Family.holds`."""
         with torch.device("meta"):

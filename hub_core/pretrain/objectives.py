@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
+from torch import nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, gumbel_softmax
 
 from hub_core.examples import IGNORE, Batch
+from hub_core.nn.places import only_at
 from hub_core.torch_module import TorchModule
 from hub_core.train.objectives import Objective, Step
 
@@ -49,3 +51,45 @@ class HiddenWords(Objective):
         if not self._order:
             return {"mlm": hidden}
         return {"mlm": hidden, "order": float(((batch.columns["order"] != IGNORE) * batch.weights).sum())}
+
+
+class ReplacedTokens(Objective):
+    """Replaced-token detection (Clark et al. 2020, ELECTRA): a small generator fills in what is hidden, by chance as
+    likely as it finds it, and the module says of every token whether it is the one that stood there.
+
+    Parts: ``mlm``, the generator's mean loss over hidden tokens, and ``replaced``, the module's mean loss over all tokens
+    times `factor` (the paper's 50). The generator shares the module's embeddings, is trained with it, and is kept in the
+    state of the run.
+    """
+
+    def __init__(self, generator: nn.Module, *, factor: float = 50.0) -> None:
+        super().__init__()
+        self.generator = generator
+        self._factor = factor
+
+    def forward(self, module: Any, batch: Batch) -> Step:
+        """See `Objective.forward`."""
+        places = places_of(batch.targets)
+        asked = batch.targets.flatten()[places]
+        with only_at(self.generator, places):
+            words = self.generator(**batch.inputs).logits.float()
+        weights = batch.weights[:, None].expand_as(batch.targets).flatten()
+        ids = batch.inputs["input_ids"]
+        with torch.no_grad():
+            filled = ids.flatten().scatter(0, places, gumbel_softmax(words).argmax(-1))
+            true = ids.flatten().scatter(0, places, asked)
+        found = module({**batch.inputs, "input_ids": filled.view_as(ids)}).logits.float().flatten()
+        replaced = (filled != true).float()
+        losses = binary_cross_entropy_with_logits(found, replaced, reduction="none") * weights
+        parts = {
+            "mlm": (cross_entropy(words, asked, reduction="none") * weights[places]).sum(),
+            "replaced": (losses * batch.inputs["attention_mask"].flatten()).sum() * self._factor,
+        }
+        return Step(None, words, parts)
+
+    def weight(self, module: TorchModule, batch: Batch) -> Mapping[str, float]:  # noqa: ARG002
+        """Hidden tokens, and all tokens that are no padding."""
+        return {
+            "mlm": float(((batch.targets != IGNORE).sum(-1) * batch.weights).sum()),
+            "replaced": float((batch.inputs["attention_mask"].sum(-1) * batch.weights).sum()),
+        }

@@ -6,14 +6,15 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from hub_core.corpus.store import Corpus, check_tokenizer
-from hub_core.errors import DataError, SettingsError
+from hub_core.errors import DataError, SettingsError, unknown
 from hub_core.examples import Features
-from hub_core.pretrain.objectives import HiddenWords, places_of
+from hub_core.pretrain.networks import generator_for, with_detector, with_order
+from hub_core.pretrain.objectives import HiddenWords, ReplacedTokens, places_of
 from hub_core.pretrain.stream import RowOptions, Rows, collate, split_documents
 from hub_core.torch_module import TorchModule
 from hub_core.train.batches import to_torch
@@ -27,15 +28,31 @@ from hub_core.train.trainer import Trainer
 _MEASURED = 64
 
 
+#: What may be learnt: hidden words, alone or with the order of sentences; replaced tokens.
+OBJECTIVES = ("mlm", "mlm+sop", "mlm+nsp", "rtd")
+
+
+@dataclass(frozen=True)
+class PreTrained:
+    """What a run leaves: the trained module (where the objective needs further heads, another one than was given), and
+    what the run did."""
+
+    module: TorchModule
+    result: TrainResult
+
+
 def pretrain(
     module: TorchModule,
     corpus: Corpus,
     *,
-    steps: int,
-    batch_size: int,
     checkpoint_dir: str | Path,
+    objective: str = "mlm",
     rows: RowOptions | None = None,
+    epochs: int = 1,
+    batch_size: int = 32,
     settings: TrainSettings | None = None,
+    encoder: TorchModule | None = None,
+    generator_share: float = 0.25,
     validation: Corpus | None = None,
     held_out: float = 0.005,
     num_workers: int = 0,
@@ -43,17 +60,22 @@ def pretrain(
     use_vdl: bool = True,
     log_interval: int = 50,
     callbacks: Sequence[Callback] = (),
-) -> TrainResult:
-    """Train a module on a corpus for `steps` optimizer steps of `batch_size` rows per process and micro-batch.
+) -> PreTrained:
+    """Train a module for masked-lm on a corpus: `epochs` times all of it, or ``settings.max_steps`` optimizer steps.
 
-    `validation` is another corpus to measure on; without one a share `held_out` of the documents is. Measured (and
-    saved as ``best_model``, where the loss is the lowest) every ``settings.eval_interval`` steps and at the end.
+    - `objective`: ``mlm``; ``mlm+sop`` and ``mlm+nsp`` learn the order of sentences too; ``rtd`` (ELECTRA) learns to find
+      the tokens that a generator of `generator_share` of the width replaced.
+    - `rows`: how the corpus is cut and what is hidden in it. `batch_size` is per process and micro-batch.
+    - `encoder`: the module without a task, whose pooler (or, for ``rtd``, all weights) further heads stand on.
+    - `validation`: a corpus to measure on; without one a share `held_out` of the documents is. Measured, and saved as
+      ``best_model`` where the loss is the lowest, every ``settings.eval_interval`` steps and at the end.
 
     Raises SettingsError where the corpus was made with another tokenizer, DataError where it is too small, and what
     `hub_core.Trainer.train` raises.
     """
-    options = rows or RowOptions()
-    settings = (settings or TrainSettings()).replace(max_steps=steps)
+    if objective not in OBJECTIVES:
+        raise SettingsError(unknown("objective", objective, OBJECTIVES))
+    settings, options = settings or TrainSettings(), _row_options(rows or RowOptions(), objective)
     for one in [corpus] if validation is None else [corpus, validation]:
         check_tokenizer(one.about, module.tokenizer, where=one.prefix)
     if module.max_length is not None and options.length > module.max_length:
@@ -64,7 +86,7 @@ def pretrain(
     fixed = Rows(*held, module.tokenizer, options, seed=settings.seed)
     if not len(source.lengths) or not len(fixed.lengths):
         raise DataError([f"{corpus.prefix}: not enough text for rows to learn from, and rows to measure on"])
-    objective = HiddenWords(order=options.order != "none")
+    module, goal = _prepared(module, objective, encoder, generator_share)
     trainer = Trainer(
         module,
         use_gpu=use_gpu,
@@ -72,24 +94,46 @@ def pretrain(
         checkpoint_dir=checkpoint_dir,
         compare_metrics=lambda old, new: new["loss"] < old["loss"],
         settings=settings,
-        objective=objective,
+        objective=goal,
         callbacks=callbacks,
     )
     per_epoch = math.ceil(len(source.lengths) / (batch_size * settings.accumulation * trainer.processes.count))
+    epochs = math.ceil(settings.max_steps / per_epoch) if settings.max_steps else epochs
     padding = {"input_ids": module.tokenizer.pad_id}
-    return trainer.train_on(
+    result = trainer.train_on(
         source,
         source.lengths,
         max_seq_len=options.length,
-        fingerprint=_fingerprint(corpus, held[0], options, held_out),
-        epochs=math.ceil(steps / per_epoch),
+        fingerprint=_fingerprint(corpus, held[0], objective, options, held_out, generator_share),
+        epochs=epochs,
         batch_size=batch_size,
         num_workers=num_workers,
-        evaluate=_evaluation(trainer, objective, fixed.fixed(), padding),
+        evaluate=_evaluation(trainer, goal, fixed.fixed(), padding),
         log_interval=log_interval,
-        save_interval=math.ceil(steps / per_epoch),
+        save_interval=epochs,
         collate_fn=partial(collate, padding=padding),
     )
+    return PreTrained(module, result)
+
+
+def _row_options(rows: RowOptions, objective: str) -> RowOptions:
+    """The rows that an objective needs: with halves, or (Clark et al. 2020) with nothing but the mask where words are
+    hidden."""
+    if objective == "rtd":
+        return replace(rows, mask=replace(rows.mask, random=0.0, kept=0.0))
+    return replace(rows, order=objective.partition("+")[2] or "none")
+
+
+def _prepared(
+    module: TorchModule, objective: str, encoder: TorchModule | None, generator_share: float
+) -> tuple[TorchModule, Objective]:
+    """The module with the heads that an objective learns by, and the objective."""
+    if objective == "rtd":
+        detector = with_detector(module, encoder)
+        return detector, ReplacedTokens(generator_for(detector, share=generator_share))
+    if objective == "mlm":
+        return module, HiddenWords()
+    return with_order(module, encoder), HiddenWords(order=True)
 
 
 def _evaluation(
@@ -121,7 +165,7 @@ def _evaluation(
     return measured
 
 
-def _fingerprint(corpus: Corpus, measured: Corpus, options: RowOptions, held_out: float) -> str:
-    """What tells the rows of this run from those of others."""
-    told = [corpus.fingerprint(), measured.fingerprint(), asdict(options), held_out]
+def _fingerprint(corpus: Corpus, measured: Corpus, objective: str, options: RowOptions, *numbers: float) -> str:
+    """What tells what this run learns, and from which rows, from others."""
+    told = [corpus.fingerprint(), measured.fingerprint(), objective, asdict(options), *numbers]
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,106 @@
+"""Modules as pre-training needs them: with the heads that it learns by, and what a module knows already in them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from hub_core.errors import NotFoundError, SettingsError
+from hub_core.nn.families import TransformersFamily
+from hub_core.spec import HeadSpec
+from hub_core.tasks.masked_lm import MaskedLm
+from hub_core.torch_module import TorchModule
+
+logger = logging.getLogger("hub_core")
+
+
+class Unheaded(MaskedLm):
+    """What a module is trained for whose head is of no use afterwards: it is saved as a bare encoder."""
+
+    def head_specs(self) -> tuple[HeadSpec, ...]:
+        """None."""
+        return ()
+
+
+def with_order(module: TorchModule, encoder: TorchModule | None = None) -> TorchModule:
+    """A masked-lm module with a second head for the order of sentences, as BERT, ERNIE and ALBERT have one.
+
+    `encoder` is the same module without a task, whose pooler is taken over. The head of the order is new. Raises
+    SettingsError where the architecture has no such head.
+    """
+    network = _network(module, "the order of sentences")
+    sample = network.config.model_type
+    if network.get_output_embeddings() is None or not hasattr(
+        network, "cls" if sample != "albert" else "sop_classifier"
+    ):
+        raise SettingsError(
+            f"family {module.family.name!r} has no head for the order of sentences; choose --objective mlm"
+        )
+    _take_over(network, module.network.state_dict())
+    if encoder is not None:
+        prefix = str(network.base_model_prefix)
+        _take_over(network, {f"{prefix}.{name}": value for name, value in encoder.network.state_dict().items()})
+    return TorchModule(module.spec, module.family, network, module.tokenizer, module.task)
+
+
+def with_detector(module: TorchModule, encoder: TorchModule | None = None) -> TorchModule:
+    """An ELECTRA module with the head that tells replaced tokens from others. Raises SettingsError for other families.
+
+    `encoder` is the same module without a task, whose weights are taken over.
+    """
+    if module.spec.family != "electra":
+        raise SettingsError(
+            f"family {module.spec.family!r} has no head that finds replaced tokens; that is for family 'electra'"
+        )
+    network = _network(module, "replaced tokens")
+    if encoder is not None:
+        prefix = str(network.base_model_prefix)
+        _take_over(network, {f"{prefix}.{name}": value for name, value in encoder.network.state_dict().items()})
+    task = Unheaded((), module.task.options if module.task else None)
+    return TorchModule(module.spec, module.family, network, module.tokenizer, task)
+
+
+def generator_for(module: TorchModule, *, share: float) -> nn.Module:
+    """A small network that fills in what is hidden, for `with_detector`: `share` of the width, the same embeddings.
+
+    Clark et al. 2020 found a quarter to a half best. Raises SettingsError for a share that leaves no whole heads.
+    """
+    config = dict(module.spec.config)
+    heads = int(config.get("num_attention_heads", 4))
+    width = int(config.get("hidden_size", 256))
+    fewer = max(1, round(share * heads))
+    if not 0 < share <= 1 or width % heads:
+        raise SettingsError(f"a generator of {share} of the width cannot be built; give a share between 0 and 1")
+    embedding = int(config.get("embedding_size", 128))
+    small = {
+        **config,
+        "embedding_size": embedding,
+        "num_attention_heads": fewer,
+        "hidden_size": width // heads * fewer,
+        "intermediate_size": max(1, round(share * int(config.get("intermediate_size", 4 * width)))),
+    }
+    network: Any = module.family.build(small, heads=MaskedLm(()).head_specs())
+    detector: Any = module.network
+    network.electra.embeddings = detector.electra.embeddings
+    network.tie_weights()
+    return network.train()
+
+
+def _network(module: TorchModule, what: str) -> Any:
+    if not isinstance(module.family, TransformersFamily):
+        raise SettingsError(f"family {module.family.name!r} has no network that learns {what}; choose --objective mlm")
+    try:
+        return module.family.pretraining(module.spec.config)
+    except NotFoundError as error:
+        raise SettingsError(f"{error}; choose --objective mlm") from error
+
+
+def _take_over(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Copy the tensors that a network has too; what it lacks is passed over, and its others stay as they are."""
+    own = network.state_dict()
+    fitting = {name: value for name, value in tensors.items() if name in own and own[name].shape == value.shape}
+    network.load_state_dict({**own, **fitting})
