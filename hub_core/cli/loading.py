@@ -12,6 +12,7 @@ from hub_core.errors import DeviceError, LabelError, NotFoundError, SettingsErro
 if TYPE_CHECKING:
     from hub_core.cli.options import Answering
     from hub_core.spec import ModuleSpec
+    from hub_core.text.tokenizer import Tokenizer
     from hub_core.torch_module import TorchModule
 
 
@@ -72,6 +73,28 @@ def load_base(
     """A module to fine-tune; it is installed where it is not installed yet. Raises what `hub_core.Module` raises."""
     wanted = {"task": task, "label_map": labels or None, "new_head": new_head, "task_options": task_options}
     return _load(name, named_folder(name), **wanted)
+
+
+def load_tokenizer(name: str) -> Tokenizer:
+    """The tokenizer of a module (a name, an address, a folder), or that of a ``vocab.txt``.
+
+    Raises what reading either raises; a module by name is installed where it is not installed yet.
+    """
+    from hub_core.installation import ensure
+    from hub_core.module import spec_of_folder
+    from hub_core.text.files import tokenizer_from_files
+    from hub_core.trust import module_catalog
+
+    if Path(name).is_file():
+        return tokenizer_from_files("wordpiece", vocab=Path(name))
+    folder = named_folder(name)
+    if folder is None:
+        with download_progress() as progress:
+            folder = ensure(name, progress=progress).folder
+    spec = spec_of_folder(folder)
+    kind = module_catalog(spec, folder, trust_code=False).get("tokenizer", spec.tokenizer.get("type", ""))
+    tokenizer: Tokenizer = kind.from_folder(folder, spec.tokenizer)
+    return tokenizer
 
 
 def trained_labels(name: str, *, task: str, found: Sequence[str]) -> Sequence[str]:

@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "Making modules": {
             "train": "hub_core.cli.training:train",
             "tune": "hub_core.cli.tuning:tune",
+            "pretrain": "hub_core.cli.pretraining:pretrain",
             "convert": "hub_core.cli.converting:convert",
             "export": "hub_core.cli.exporting:export",
             "combine": "hub_core.cli.deriving:combine",
@@ -48,6 +49,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "Data": {
             "data": "hub_core.cli.data:data",
+            "corpus": "hub_core.cli.corpora:corpus",
         },
         "This program": {
             "help": "hub_core.cli.system:show_help",

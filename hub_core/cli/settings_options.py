@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from functools import wraps
 from pathlib import Path
@@ -24,30 +24,67 @@ def settings_options(function: Callable[..., None]) -> Callable[..., None]:
     """
 
     @wraps(function)
-    def collected(
-        *args: Any, config: Path | None, named: Recipe | None, epochs: int | None, batch_size: int | None, **others: Any
+    def with_recipe(
+        *args: Any,
+        named: Recipe | None,
+        settings: Callable[[TrainSettings], TrainSettings],
+        epochs: int | None,
+        batch_size: int | None,
+        **others: Any,
     ) -> None:
-        given = {item.name: others.pop(item.name) for item in fields(TrainSettings)}
-        settings = TrainSettings() if named is None else named.apply()
-        if config is not None:
-            settings = settings.replace(**TrainSettings.read(config))
-        settings = settings.replace(**{name: value for name, value in given.items() if value is not None})
+        start = TrainSettings() if named is None else named.apply()
         epochs = epochs or (named.epochs if named else 3)
         batch_size = batch_size or (named.batch_size if named else 32)
-        function(*args, settings=settings, epochs=epochs, batch_size=batch_size, **others)
+        function(*args, settings=settings(start), epochs=epochs, batch_size=batch_size, **others)
+
+    collected = _each_setting(with_recipe)
+    for option in reversed(_BESIDE):
+        collected = option(collected)
+    return collected
+
+
+def pretraining_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command one option per training setting that has a sense without labels, and ``--config``.
+
+    It receives `settings`: of the options what is given, else of the configuration, else `PRETRAINING`.
+    """
+
+    @wraps(function)
+    def collected(*args: Any, settings: Callable[[TrainSettings], TrainSettings], **others: Any) -> None:
+        function(*args, settings=settings(TrainSettings().replace(**PRETRAINING)), **others)
+
+    return _CONFIG(_each_setting(collected, without=_FOR_LABELS, instead=PRETRAINING))
+
+
+def _each_setting(
+    function: Callable[..., None], *, without: Collection[str] = (), instead: Mapping[str, Any] | None = None
+) -> Callable[..., None]:
+    """Give a command an option per setting, and ``--config``.
+
+    `function` gets, as `settings`, what completes other settings by what was given. `instead` are other defaults.
+    """
+    used = [item for item in fields(TrainSettings) if item.name not in without]
+
+    @wraps(function)
+    def collected(*args: Any, config: Path | None, **others: Any) -> None:
+        given = {item.name: others.pop(item.name) for item in used}
+
+        def complete(start: TrainSettings) -> TrainSettings:
+            read = start if config is None else start.replace(**TrainSettings.read(config))
+            return read.replace(**{name: value for name, value in given.items() if value is not None})
+
+        function(*args, settings=complete, **others)
 
     hints = get_type_hints(TrainSettings)
-    for item in reversed(fields(TrainSettings)):
-        said = item.metadata["help"]
-        text = f"{said[0].upper()}{said[1:]}." + ("" if item.default in (None, ()) else f"  [default: {item.default}]")
+    for item in reversed(used):
+        said, default = item.metadata["help"], (instead or {}).get(item.name, item.default)
+        text = f"{said[0].upper()}{said[1:]}." + ("" if default in (None, ()) else f"  [default: {default}]")
         flag = "--" + item.name.replace("_", "-")
         if hints[item.name] is bool:
             flag += "/--no-" + flag.removeprefix("--")
         collected = click.option(flag, item.name, default=None, help=text, **_setting_option(hints[item.name]))(
             collected
         )
-    for option in reversed(_BESIDE):
-        collected = option(collected)
     return collected
 
 
@@ -86,6 +123,20 @@ def _recipe(ctx: click.Context, parameter: click.Parameter, name: str | None) ->
     return None if name is None else recipe(name)
 
 
+_CONFIG = click.option(
+    "--config", type=PATH, help="A JSON file of training settings (those below); options win over it."
+)
+#: What pre-training usually takes (Devlin et al. 2019; Liu et al. 2019), where it differs from fine-tuning.
+PRETRAINING: Mapping[str, Any] = {
+    "learning_rate": 1e-4,
+    "weight_decay": 0.01,
+    "schedule": "linear",
+    "warmup_ratio": 0.01,
+    "max_grad_norm": 1.0,
+    "state_steps": 500,
+}
+#: Settings that are about labels, about metrics of which more is better, or about rows of a table.
+_FOR_LABELS = ("class_weights", "metric", "min_delta", "max_seq_len", "evaluate_every")
 _AT_LEAST_ONE = click.IntRange(min=1)
 _BESIDE = (
     click.option(
@@ -102,5 +153,5 @@ _BESIDE = (
         help="Epochs in all; an interrupted run does the rest.",
     ),
     click.option("--batch-size", type=_AT_LEAST_ONE, show_default="the recipe's, or 32", help="Rows per process."),
-    click.option("--config", type=PATH, help="A JSON file of training settings (those below); options win over it."),
+    _CONFIG,
 )

@@ -171,3 +171,15 @@ def split_documents(corpus: Corpus, *, held_out: float, seed: int) -> tuple[Arra
     if count - size < 1:
         raise DataError([f"{corpus.prefix}: {count} document(s) are not enough to hold some out; give another corpus"])
     return np.sort(order[size:]), np.sort(order[:size])
+
+
+def shown_rows(corpus: Corpus, tokenizer: Tokenizer, options: RowOptions, *, count: int, seed: int) -> list[str]:
+    """Rows for people to look at: each as it is, and as the module sees it."""
+    documents = range(min(count, len(corpus.documents) - 1))
+    rows = Rows(corpus, documents, tokenizer, options, seed=seed).epoch(0)[:count]
+    lines = []
+    for row in rows:
+        ids, target = row.inputs["input_ids"], np.asarray(row.target)
+        true = np.where(target == IGNORE, ids, target)
+        lines += [f"text   {tokenizer.decode(true.tolist())}", f"shown  {tokenizer.decode(ids.tolist())}"]
+    return lines

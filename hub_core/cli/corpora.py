@@ -1,0 +1,154 @@
+"""Commands about text for pre-training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hub_core.cli.command import Command, Group, debug_option
+from hub_core.cli.options import PATH, json_flag
+from hub_core.cli.output import print_record, progress_bar
+
+if TYPE_CHECKING:
+    from hub_core.corpus.reading import ReadOptions
+
+
+@click.group("corpus", cls=Group, params=[debug_option()])
+def corpus() -> None:
+    """Make text into what pre-training reads."""
+
+
+_inputs = click.option(
+    "--input",
+    "inputs",
+    type=PATH,
+    multiple=True,
+    required=True,
+    help="A file, a folder or a zip archive: .txt, .jsonl, .parquet, also packed (.gz, .xz, .zst). Several times.",
+)
+
+
+def _reading(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say how files are cut into documents, as `read`."""
+
+    @wraps(function)
+    def collected(*args: Any, separator: str, key: str, max_document_chars: int, **others: Any) -> None:
+        from hub_core.corpus.reading import ReadOptions
+
+        function(*args, read=ReadOptions(separator, key, max_document_chars), **others)
+
+    for option in (
+        click.option(
+            "--max-document-chars",
+            type=click.IntRange(min=1),
+            default=20_000_000,
+            help="A longer document is an error: one is held in memory.",
+        ),
+        click.option("--key", default="text", help="Where JSON lines, and Parquet, have the text."),
+        click.option("--separator", default="", show_default="a blank line", help="The line that ends a document."),
+    ):
+        collected = option(collected)
+    return collected
+
+
+@corpus.command(
+    "convert", cls=Command, examples=["hub corpus convert --input books --output books.jsonl.gz --min-chars 10"]
+)
+@_inputs
+@click.option("--output", type=PATH, required=True, help="A .jsonl, also packed: .jsonl.gz, .jsonl.xz, .jsonl.zst.")
+@click.option("--min-chars", type=click.IntRange(min=1), default=1, help="Shorter documents are left out.")
+@_reading
+@json_flag
+def convert(inputs: tuple[Path, ...], output: Path, min_chars: int, read: ReadOptions, as_json: bool) -> None:
+    """Put documents together in one file of JSON lines."""
+    from hub_core.corpus.converting import convert_corpus
+
+    done = convert_corpus(inputs, output, read=read, min_chars=min_chars)
+    print_record({"file": str(output), **done}, as_json=as_json)
+
+
+@corpus.command(
+    "vocabulary", cls=Command, examples=["hub corpus vocabulary --input books --size 8000 --output vocab.txt"]
+)
+@_inputs
+@click.option("--output", type=PATH, required=True, help="The vocab.txt.")
+@click.option("--size", type=click.IntRange(min=6), default=8000, help="Tokens in all, special ones included.")
+@click.option(
+    "--characters",
+    type=click.IntRange(min=1),
+    show_default="four fifths of the size",
+    help="Single characters among them, at most.",
+)
+@click.option("--min-count", type=click.IntRange(min=1), default=2, help="Rarer pieces are left out.")
+@click.option("--lowercase/--no-lowercase", default=True, help="As the tokenizer's option of this name.")
+@_reading
+@json_flag
+def vocabulary(inputs: tuple[Path, ...], output: Path, read: ReadOptions, as_json: bool, **options: Any) -> None:
+    """Count a WordPiece vocabulary: characters, and pieces of other words."""
+    from hub_core.corpus.vocabulary import train_vocabulary
+    from hub_core.paths import write_text
+
+    tokens = train_vocabulary(inputs, read=read, **options)
+    write_text(output, "".join(f"{token}\n" for token in tokens))
+    print_record({"file": str(output), "tokens": len(tokens)}, as_json=as_json)
+
+
+@corpus.command(
+    "build",
+    cls=Command,
+    examples=[
+        "hub corpus build --tokenizer ernie --input books.jsonl.gz --whole-word jieba --workers 8 --output corpus/books",
+        "hub corpus build --tokenizer vocab.txt --input laws.txt.xz --input news --output corpus/zh",
+    ],
+)
+@click.option(
+    "--tokenizer",
+    required=True,
+    help="A module's name or folder, or a vocab.txt: the tokenizer that will be trained with.",
+)
+@_inputs
+@click.option("--output", type=PATH, required=True, metavar="PREFIX", help="What the names of the files begin with.")
+@click.option(
+    "--whole-word",
+    default="jieba",
+    help="Whose words are hidden as a whole: jieba, rjieba (extra: corpus), a plugin's; given: by --word-separator; none.",
+)
+@click.option(
+    "--word-separator", default=" ", show_default="a space", help="Between words of text that is cut already."
+)
+@click.option("--sentences", type=click.Choice(("split", "lines")), default="split", help="Where sentences end.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes; what comes out is the same.")
+@_reading
+@json_flag
+def build(
+    tokenizer: str,
+    inputs: tuple[Path, ...],
+    output: Path,
+    workers: int,
+    read: ReadOptions,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Tokenise text for pre-training, with the words that stay whole.
+
+    An interrupted build goes on where it was when the same command runs again.
+    """
+    from hub_core.cli.loading import load_tokenizer
+    from hub_core.corpus.building import build_corpus
+    from hub_core.corpus.encoding import EncodeOptions
+
+    with progress_bar(None, "characters") as advance:
+        built = build_corpus(
+            load_tokenizer(tokenizer),
+            inputs,
+            output,
+            encode=EncodeOptions(**options),
+            read=read,
+            workers=workers,
+            progress=advance,
+        )
+    print_record({"corpus": str(output), **built.about["counts"]}, as_json=as_json)
