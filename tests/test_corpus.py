@@ -1,0 +1,337 @@
+"""Text to a corpus: the same ids as the tokenizer's, words that stay whole, and nothing lost on the way."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import Hub
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import write_vocabulary
+
+from hub_core.corpus.building import build_corpus
+from hub_core.corpus.encoding import Encoded, EncodeOptions, Encoder
+from hub_core.corpus.paddlenlp import export_paddlenlp, import_paddlenlp
+from hub_core.corpus.reading import Document, ReadOptions, Source, find_sources, read_documents
+from hub_core.corpus.sentences import split_sentences
+from hub_core.corpus.store import Corpus
+from hub_core.errors import DataError, NotFoundError, ResumeError, SettingsError
+from hub_core.text.files import tokenizer_from_files
+from hub_core.text.tokenizer import Tokenizer
+
+TEXT = """新华社北京5月7日电。国务院副总理今天会见了他！
+“我们走吧。”他说：“在上海。”
+
+这是第二个文档，只有一句
+"""
+WORDS = ("vocab/bert-base-chinese.vocab.txt", "vocab/ernie-1.0.vocab.txt", "vocab/bert-base-uncased.vocab.txt")
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Tokenizer:
+    return tokenizer_from_files("wordpiece", vocab=write_vocabulary(tmp_path))
+
+
+def written(path: Path, text: str = TEXT) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def sentences_of(corpus: Corpus, tokenizer: Tokenizer) -> list[list[str]]:
+    starts = corpus.starts.tolist()
+    return [
+        tokenizer.convert_ids_to_tokens(corpus.ids[begin:end].tolist())
+        for begin, end in zip(starts, starts[1:], strict=False)
+    ]
+
+
+def units_of(corpus: Corpus, tokenizer: Tokenizer) -> list[str]:
+    tokens = tokenizer.convert_ids_to_tokens(corpus.ids.tolist())
+    units: list[str] = []
+    for token, joined in zip(tokens, corpus.joined.tolist(), strict=True):
+        if joined:
+            units[-1] += token
+        else:
+            units.append(token)
+    return units
+
+
+class TestSentences:
+    @pytest.mark.parametrize(
+        ("text", "sentences"),
+        [
+            ("他说：“走吧。”我们走了！", ["他说：“走吧。”", "我们走了！"]),
+            ("真的？！好……嗯", ["真的？！", "好……", "嗯"]),
+            ("价格3.5元。见 a.b.c 。", ["价格3.5元。", "见 a.b.c 。"]),
+            ("It ends. Here it goes on", ["It ends.", "Here it goes on"]),
+            ("。。。", ["。。。"]),
+            ("  ", []),
+        ],
+    )
+    def test_where_they_end(self, text: str, sentences: list[str]) -> None:
+        assert split_sentences(text) == sentences
+
+    @given(st.text(alphabet="中文。！？；…“”）a1. \n", max_size=40))
+    def test_nothing_is_lost(self, text: str) -> None:
+        assert "".join("".join(split_sentences(text)).split()) == "".join(text.split())
+
+
+class TestEncoding:
+    @pytest.mark.parametrize("vocabulary", WORDS)
+    @pytest.mark.parametrize("lowercase", [True, False])
+    def test_ids_are_the_tokenizers(self, data_home: Path, tmp_path: Path, vocabulary: str, lowercase: bool) -> None:
+        tokenizer = tokenizer_from_files("wordpiece", vocab=data_home / vocabulary, lowercase=lowercase)
+        source = Source(data_home / "lm" / "ruanyf_weekly.txt.xz")
+        documents = [document for _, document in zip(range(30), read_documents(source, ReadOptions()), strict=False)]
+        encoded = self.encoded(tokenizer, documents, "none", tmp_path)
+        plain = [
+            tokenizer.encode_text(one)
+            for document in documents
+            for line in document.lines
+            for one in split_sentences(line)
+        ]
+        assert encoded.ids.tolist() == [number for ids in plain for number in ids]
+        assert encoded.lengths.tolist() == [len(ids) for ids in plain if ids]
+        assert len(encoded.ids) > 20_000
+
+    @given(st.lists(st.text(alphabet="新华社北京Café naïve 5.7日（）[MASK]̀\u3000Ａ１\ud83d。", min_size=1), min_size=1))
+    def test_whatever_the_text(self, tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
+        folder = tmp_path_factory.mktemp("text")
+        tokenizer = tokenizer_from_files("wordpiece", vocab=write_vocabulary(folder))
+        (folder / "text.jsonl").write_text(json.dumps({"text": "\n".join(lines)}), encoding="utf-8")
+        documents = list(read_documents(Source(folder / "text.jsonl"), ReadOptions()))
+        encoded = self.encoded(tokenizer, documents, "none", folder)
+        sentences = [one for document in documents for line in document.lines for one in split_sentences(line)]
+        assert encoded.ids.tolist() == [number for one in sentences for number in tokenizer.encode_text(one)]
+
+    @pytest.mark.parametrize("segmenter", ["jieba", "rjieba"])
+    def test_no_word_is_split(self, data_home: Path, tmp_path: Path, segmenter: str) -> None:
+        """Units, put together, are jieba's words: longer only where one token covers several."""
+        jieba = pytest.importorskip(segmenter)
+        tokenizer = tokenizer_from_files("wordpiece", vocab=data_home / WORDS[0])
+        source = Source(data_home / "lm" / "laws.txt.xz")
+        documents = [document for _, document in zip(range(5), read_documents(source, ReadOptions()), strict=False)]
+        encoded = self.encoded(tokenizer, documents, segmenter, tmp_path)
+        sentences = [one for document in documents for line in document.lines for one in split_sentences(line)]
+        cut = jieba.lcut if segmenter == "jieba" else jieba.cut
+        words = [word for one in sentences for word in cut(one) if word.strip() and tokenizer.encode_text(word)]
+        starts = np.flatnonzero(~encoded.joined)
+        assert len(words) == len(starts)
+        sizes = np.diff(np.append(starts, len(encoded.ids))).tolist()
+        assert sizes == [len(tokenizer.encode_text(word)) for word in words]
+
+    def test_words_that_are_given(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        text = written(tmp_path / "cut.txt", "新华社 北京 abc abc 5 月\n")
+        built = build_corpus(tokenizer, [text], tmp_path / "c", encode=EncodeOptions("given"))
+        assert units_of(built, tokenizer) == ["新华社", "北京", "[UNK]", "[UNK]", "5", "月"]
+
+    def test_a_segmenter_that_loses_text(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        encoder = Encoder(tmp_path, tokenizer.manifest(), EncodeOptions("jieba"))
+        vars(encoder)["_segmenter"] = type("Lossy", (), {"cut": lambda self, text: text.split("北")})()
+        vars(encoder)["_tokenizer"] = tokenizer
+        with pytest.raises(DataError, match="here:1: the segmenter's words are not the text: '新华社北京'"):
+            encoder([Document(("新华社北京",), "here:1")])
+
+    @staticmethod
+    def encoded(tokenizer: Tokenizer, documents: Sequence[Document], whole_word: str, folder: Path) -> Encoded:
+        tokenizer.save(folder)
+        return Encoder(folder, tokenizer.manifest(), EncodeOptions(whole_word))(documents)
+
+
+class TestReading:
+    def test_every_form_has_the_same_documents(self, tmp_path: Path) -> None:
+        plain = written(tmp_path / "a" / "text.txt")
+        texts = ["\n".join(one.lines) for one in read_documents(Source(plain), ReadOptions())]
+        assert len(texts) == 2
+        lines = "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in texts).encode()
+        (tmp_path / "b").mkdir()
+        (tmp_path / "b" / "text.jsonl").write_bytes(lines)
+        (tmp_path / "b" / "text.jsonl.gz").write_bytes(gzip.compress(lines))
+        (tmp_path / "b" / "text.txt.xz").write_bytes(lzma.compress(TEXT.encode()))
+        zstandard = pytest.importorskip("zstandard")
+        (tmp_path / "b" / "text.jsonl.zst").write_bytes(zstandard.compress(lines))
+        parquet, table = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow").table
+        parquet.write_table(table({"text": texts}), tmp_path / "b" / "text.parquet")
+        with zipfile.ZipFile(tmp_path / "b" / "all.zip", "w") as archive:
+            archive.writestr("deep/text.txt", TEXT)
+            archive.writestr("deep/picture.png", b"")
+        sources = find_sources([tmp_path / "b"])
+        assert len(sources) == 6
+        for source in sources:
+            assert ["\n".join(one.lines) for one in read_documents(source, ReadOptions())] == texts, source.name
+
+    @pytest.mark.parametrize(
+        ("name", "content", "message"),
+        [
+            ("a.txt", "好\n".encode("gb18030"), r"a\.txt:1: not UTF-8 \(byte 0xba"),
+            ("a.txt", "字".encode() * 50, r"a\.txt:1: a line of more than 20 characters"),
+            (
+                "a.txt",
+                "一二三四五六七\n".encode() * 5,
+                r"a\.txt:1: a document of more than 20 characters; is the separator",
+            ),
+            ("a.jsonl", b'{"text": "a"}\n{"tex": 1}\n', r"a\.jsonl:2: no text under 'text'; it has tex"),
+            ("a.jsonl", b"{", r"a\.jsonl:1: not JSON"),
+            ("a.txt.xz", b"nothing packed", r"a\.txt\.xz:1: cannot be read"),
+            ("a.txt.gz", gzip.compress(b"a\n\n" * 9)[:-9], r"a\.txt\.gz:\d: cannot be read"),
+            ("a.parquet", b"no table", r"a\.parquet"),
+            ("a.zip", b"no archive", r"a\.zip: File is not a zip file"),
+        ],
+    )
+    def test_what_cannot_be_read(
+        self, tokenizer: Tokenizer, tmp_path: Path, name: str, content: bytes, message: str
+    ) -> None:
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(DataError, match=message):
+            build_corpus(tokenizer, [tmp_path / name], tmp_path / "c", read=ReadOptions(max_document_chars=20))
+        assert not (tmp_path / "c.json").exists()
+
+    def test_nothing_to_read(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(NotFoundError, match="no file or folder"):
+            build_corpus(tokenizer, [tmp_path / "none.txt"], tmp_path / "c")
+        with pytest.raises(DataError, match="empty holds no text"):
+            build_corpus(tokenizer, [tmp_path / "empty"], tmp_path / "c")
+        with pytest.raises(DataError, match=r"blank\.txt: no text in it; nothing was built"):
+            build_corpus(tokenizer, [written(tmp_path / "blank.txt", "\n \n")], tmp_path / "c")
+        with pytest.raises(SettingsError, match="a file of an unknown kind"):
+            build_corpus(tokenizer, [written(tmp_path / "a.doc")], tmp_path / "c")
+        assert [path.name for path in tmp_path.glob("c*")] == []
+
+
+class TestBuilding:
+    def test_what_is_built(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        built = build_corpus(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "out" / "c")
+        assert ["".join(one) for one in sentences_of(built, tokenizer)][0] == "新华社北京5月7日电。"
+        assert built.documents.tolist() == [0, 4, 5]
+        assert built.about["counts"] == {
+            "tokens": len(built.ids),
+            "sentences": 5,
+            "documents": 2,
+            "characters": sum(map(len, TEXT.split())),
+            "unknown": int((built.ids == tokenizer.unk_id).sum()),
+        }
+        assert built.ids.dtype == np.uint16
+        assert {"新华社", "北京", "国务院", "今天"} <= set(units_of(built, tokenizer))
+        assert (
+            build_corpus(tokenizer, [tmp_path / "text.txt"], tmp_path / "out" / "c").fingerprint()
+            == built.fingerprint()
+        )
+
+    @pytest.mark.parametrize("workers", [2, 3])
+    def test_workers_change_nothing(
+        self, tokenizer: Tokenizer, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("hub_core.corpus.building._SHARE", 40)
+        text = written(tmp_path / "text.txt", TEXT * 20)
+        build_corpus(tokenizer, [text], tmp_path / "one")
+        build_corpus(tokenizer, [text], tmp_path / "many", workers=workers)
+        for ending in ("_ids.npy", "_words.npy", "_idx.npz"):
+            assert (tmp_path / f"one{ending}").read_bytes() == (tmp_path / f"many{ending}").read_bytes()
+
+    def test_an_interrupted_build_goes_on(
+        self, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("hub_core.corpus.building._SHARE", 40)
+        monkeypatch.setattr("hub_core.corpus.building._JOURNAL_SHARES", 3)
+        text = written(tmp_path / "text.txt", TEXT * 20)
+        whole = build_corpus(tokenizer, [text], tmp_path / "whole")
+        seen: list[int] = []
+
+        def broken(encoder: Encoder, shares: Iterator[list[Document]]) -> Iterator[Encoded]:
+            for number, share in enumerate(shares):
+                if number == 5:
+                    raise KeyboardInterrupt
+                seen.append(number)
+                yield encoder(share)
+
+        for _ in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                build_corpus(tokenizer, [text], tmp_path / "part", mapper=broken)
+        with pytest.raises(NotFoundError, match="the build was interrupted: the same `hub corpus build` goes on"):
+            Corpus.open(tmp_path / "part")
+        with pytest.raises(ResumeError, match=r"options.whole_word: 'jieba' there, 'none' now"):
+            build_corpus(tokenizer, [text], tmp_path / "part", encode=EncodeOptions("none"))
+        resumed = build_corpus(tokenizer, [text], tmp_path / "part")
+        assert resumed.ids.tolist() == whole.ids.tolist()
+        assert resumed.joined.tolist() == whole.joined.tolist()
+        assert resumed.about["counts"] == whole.about["counts"]
+        assert not (tmp_path / "part.building").exists()
+
+    def test_another_text_is_another_corpus(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        text = written(tmp_path / "text.txt")
+        build_corpus(tokenizer, [text], tmp_path / "c")
+        written(text, TEXT + "更多\n")
+        with pytest.raises(ResumeError, match=r"sources\..*text\.txt: '.*' there, '.*' now"):
+            build_corpus(tokenizer, [text], tmp_path / "c")
+
+    def test_another_tokenizer_is_refused(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        build_corpus(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "c")
+        other = tokenizer_from_files("wordpiece", vocab=tmp_path / "vocab.txt", lowercase=False)
+        with pytest.raises(SettingsError, match=r"lowercase=True \(the module's: False\)"):
+            Corpus.open(tmp_path / "c", other)
+        written(tmp_path / "more.txt", (tmp_path / "vocab.txt").read_text(encoding="utf-8") + "更\n")
+        with pytest.raises(SettingsError, match="was built with another vocabulary"):
+            Corpus.open(tmp_path / "c", tokenizer_from_files("wordpiece", vocab=tmp_path / "more.txt"))
+        longer = tokenizer_from_files("wordpiece", vocab=tmp_path / "vocab.txt", max_length=512)
+        assert len(Corpus.open(tmp_path / "c", longer).ids)
+
+    def test_damaged_files(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        build_corpus(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "c")
+        np.save(tmp_path / "c_ids.npy", np.zeros(3, dtype=np.uint16))
+        with pytest.raises(DataError, match="3 tokens, but"):
+            Corpus.open(tmp_path / "c")
+        (tmp_path / "c_ids.npy").write_bytes(b"damaged")
+        with pytest.raises(DataError, match="build the corpus again"):
+            Corpus.open(tmp_path / "c")
+
+
+class TestPaddleNLP:
+    def test_there_and_back(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        built = build_corpus(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "c")
+        export_paddlenlp(built, tmp_path / "paddle", tokenizer)
+        ids = np.load(tmp_path / "paddle_ids.npy")
+        # 社 of 新华社: its second id stands behind the vocabulary, in the vocabulary's order.
+        characters = [token for token in tokenizer.get_vocab() if len(token) == 1 and "一" <= token <= "龥"]
+        assert ids[2] == tokenizer.vocab_size + sorted(characters, key=tokenizer.convert_tokens_to_ids).index("社")
+        again = import_paddlenlp(tmp_path / "paddle", tmp_path / "again", tokenizer)
+        assert again.ids.tolist() == built.ids.tolist()
+        chinese = [len(one) == 1 and "一" <= one <= "龥" for one in tokenizer.convert_ids_to_tokens(built.ids.tolist())]
+        assert again.joined.tolist() == (built.joined & np.array(chinese)).tolist()
+        assert again.documents.tolist() == built.documents.tolist()
+
+    def test_what_is_no_such_corpus(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        with pytest.raises(NotFoundError, match="a corpus of PaddleNLP has _ids.npy and _idx.npz"):
+            import_paddlenlp(tmp_path / "none", tmp_path / "c", tokenizer)
+        np.save(tmp_path / "p_ids.npy", np.array([1, 9999], dtype=np.uint16))
+        np.savez(tmp_path / "p_idx.npz", lens=np.array([2], dtype=np.int32), docs=np.array([0, 1]))
+        with pytest.raises(SettingsError, match="id 9999 is none of this tokenizer's"):
+            import_paddlenlp(tmp_path / "p", tmp_path / "c", tokenizer)
+        np.savez(tmp_path / "p_idx.npz", lens=np.array([3], dtype=np.int32), docs=np.array([0, 1]))
+        with pytest.raises(DataError, match="its two files are not of one corpus"):
+            import_paddlenlp(tmp_path / "p", tmp_path / "c", tokenizer)
+
+
+def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shell, text = Hub(capsys), written(tmp_path / "text.txt", TEXT * 3)
+    made = shell("corpus", "convert", "--input", text, "--output", tmp_path / "text.jsonl.gz", "--json").json
+    assert made["documents"] == 4
+    found = shell(
+        *("corpus", "vocabulary", "--input", text, "--output", tmp_path / "v.txt", "--size", 60, "--json")
+    ).json
+    assert found["tokens"] == len((tmp_path / "v.txt").read_text(encoding="utf-8").split()) <= 60
+    built = shell(
+        *("corpus", "build", "--tokenizer", tmp_path / "v.txt", "--input", tmp_path / "text.jsonl.gz"),
+        *("--output", tmp_path / "c", "--json"),
+    ).json
+    assert built["documents"] == 4
+    assert built["tokens"] == len(np.load(tmp_path / "c_ids.npy"))
+    assert "must end in .jsonl" in shell.fails("corpus", "convert", "--input", text, "--output", tmp_path / "a.txt")
