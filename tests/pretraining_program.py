@@ -45,7 +45,7 @@ class Pause(Callback):
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
 
-    def on_step(self, moment: Moment) -> None:  # noqa: ARG002
+    def on_step(self, moment: Moment) -> None:
         time.sleep(self._seconds)
 
 
@@ -55,13 +55,14 @@ def run(
     objective: str = "mlm",
     family: str = "bert",
     pause: float = 0.0,
+    dropout: float = 0.2,
     rows: Mapping[str, Any] | None = None,
     call: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> PreTrained:
     """Pre-train the tiny module with dropout and accumulation, a state at every step."""
     torch.manual_seed(1)
-    module = tiny_module(folder.parent, family=family, task="masked-lm", labels=(), seed=1, hidden_dropout_prob=0.2)
+    module = tiny_module(folder.parent, family=family, task="masked-lm", labels=(), seed=1, hidden_dropout_prob=dropout)
     chosen = TrainSettings(
         **{
             "learning_rate": 3e-3,

@@ -7,6 +7,7 @@ import json
 import lzma
 import zipfile
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,7 @@ def written(path: Path, text: str = TEXT) -> Path:
 
 def sentences_of(corpus: Corpus, tokenizer: Tokenizer) -> list[list[str]]:
     starts = corpus.starts.tolist()
-    return [
-        tokenizer.convert_ids_to_tokens(corpus.ids[begin:end].tolist())
-        for begin, end in zip(starts, starts[1:], strict=False)
-    ]
+    return [tokenizer.convert_ids_to_tokens(corpus.ids[begin:end].tolist()) for begin, end in pairwise(starts)]
 
 
 def units_of(corpus: Corpus, tokenizer: Tokenizer) -> list[str]:
@@ -210,7 +208,7 @@ class TestReading:
 class TestBuilding:
     def test_what_is_built(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         built = build_corpus(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "out" / "c")
-        assert ["".join(one) for one in sentences_of(built, tokenizer)][0] == "新华社北京5月7日电。"
+        assert "".join(sentences_of(built, tokenizer)[0]) == "新华社北京5月7日电。"
         assert built.documents.tolist() == [0, 4, 5]
         assert built.about["counts"] == {
             "tokens": len(built.ids),

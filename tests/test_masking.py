@@ -242,7 +242,7 @@ def test_a_masking_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """What a plugin registers under the kind ``masking`` decides which units are hidden."""
     from hub_core.plugins import catalog
 
-    def last(units: int, rng: Generator, options: MaskOptions) -> Iterator[tuple[int, int]]:  # noqa: ARG001
+    def last(units: int, rng: Generator, options: MaskOptions) -> Iterator[tuple[int, int]]:
         yield units - 1, units
 
     usual = catalog().get

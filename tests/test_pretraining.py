@@ -1,0 +1,365 @@
+"""Pre-training: the losses are those of the literature, and a killed run ends with the same bits."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from command_line import Hub
+from pretraining_program import run, run_and_report, sample_corpus, sample_text
+from tiny import tiny_module, write_vocabulary
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from training_program import weights_hash
+
+import hub_core as hub
+from hub_core.errors import DataError, ResumeError, SettingsError
+from hub_core.examples import IGNORE, Batch
+from hub_core.pretrain import objectives
+from hub_core.pretrain.networks import generator_for, with_detector, with_order
+from hub_core.pretrain.objectives import HiddenWords, ReplacedTokens
+from hub_core.pretrain.run import pretrain
+from hub_core.pretrain.stream import RowOptions, Rows, collate
+from hub_core.torch_module import TorchModule
+from hub_core.train.batches import to_torch
+from hub_core.train.settings import TrainSettings
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Sums over several threads may differ in the last bit; exactness is promised per machine and thread count."""
+    torch.set_num_threads(1)
+
+
+def masked_lm(folder: Path, family: str = "bert", **config: Any) -> TorchModule:
+    return tiny_module(folder, family=family, task="masked-lm", labels=(), seed=1, **config)
+
+
+def batch_of(module: TorchModule, folder: Path, count: int = 6, **options: Any) -> Batch:
+    corpus = sample_corpus(folder / "data", module.tokenizer)
+    rows = Rows(corpus, range(len(corpus.documents) - 1), module.tokenizer, RowOptions(32, **options), seed=3)
+    return collate(rows.epoch(0)[:count], {"input_ids": module.tokenizer.pad_id})
+
+
+class TestLosses:
+    @pytest.mark.parametrize("family", ["bert", "ernie", "roberta", "albert", "electra", "distilbert", "megatron-bert"])
+    def test_hidden_words(self, tmp_path: Path, family: str) -> None:
+        """The mean over hidden tokens is what `transformers` computes with all of its logits."""
+        module = masked_lm(tmp_path, family)
+        batch = batch_of(module, tmp_path)
+        moved, objective = to_torch(batch, CPU), HiddenWords()
+        step = objective(module, moved)
+        theirs = module.network(**moved.inputs, labels=moved.targets).loss
+        assert step.loss is None
+        mine = step.parts["mlm"] / objective.weight(module, batch)["mlm"]
+        torch.testing.assert_close(mine, theirs)
+        assert step.logits.shape == (int((batch.targets != IGNORE).sum()), len(module.tokenizer))
+
+    @pytest.mark.parametrize("family", ["bert", "ernie", "albert"])
+    def test_the_order_of_sentences(self, tmp_path: Path, family: str) -> None:
+        """Of whole rows of two halves, `transformers`' own sum of both means."""
+        module = with_order(masked_lm(tmp_path, family))
+        batch = batch_of(module, tmp_path, count=30, order="sop")
+        whole = [number for number, order in enumerate(batch.columns["order"]) if order != IGNORE][:8]
+        batch = Batch(
+            {"main": {name: array[whole] for name, array in batch.inputs.items()}},
+            batch.targets[whole],
+            batch.weights[whole],
+            (),
+            {"order": batch.columns["order"][whole]},
+        )
+        moved, objective = to_torch(batch, CPU), HiddenWords(order=True)
+        step, weights = objective(module, moved), objective.weight(module, batch)
+        label = {"albert": "sentence_order_label"}.get(family, "next_sentence_label")
+        theirs = module.network(**moved.inputs, labels=moved.targets, **{label: moved.columns["order"]}).loss
+        mine = sum(step.parts[name] / weights[name] for name in ("mlm", "order"))
+        torch.testing.assert_close(mine, theirs)
+
+    def test_replaced_tokens(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        module = with_detector(masked_lm(tmp_path, "electra"))
+        batch = batch_of(module, tmp_path)
+        moved, objective = to_torch(batch, CPU), ReplacedTokens(generator_for(module, share=0.5), factor=50.0)
+        objective.eval()
+        drawn: list[torch.Tensor] = []
+        usual = objectives.gumbel_softmax
+
+        def draw(logits: torch.Tensor) -> torch.Tensor:
+            drawn.append(usual(logits))
+            return drawn[-1]
+
+        monkeypatch.setattr(objectives, "gumbel_softmax", draw)
+        step, weights = objective(module, moved), objective.weight(module, batch)
+        filled = moved.inputs["input_ids"].clone()
+        hidden = moved.targets != IGNORE
+        filled[hidden] = drawn[0].argmax(-1)
+        replaced = hidden & (filled != moved.targets)
+        real = moved.inputs["attention_mask"].bool()
+        logits = module.network(**{**moved.inputs, "input_ids": filled}).logits
+        theirs = binary_cross_entropy_with_logits(logits[real], replaced[real].float())
+        torch.testing.assert_close(step.parts["replaced"] / weights["replaced"], 50 * theirs)
+        generated = objective.generator(**moved.inputs).logits
+        torch.testing.assert_close(
+            step.parts["mlm"] / weights["mlm"], cross_entropy(generated[hidden], moved.targets[hidden])
+        )
+        assert replaced.any()
+
+    def test_the_generator_shares_the_embeddings(self, tmp_path: Path) -> None:
+        module = with_detector(masked_lm(tmp_path, "electra"))
+        generator: Any = generator_for(module, share=0.5)
+        network: Any = module.network
+        assert generator.electra.embeddings.word_embeddings.weight is network.electra.embeddings.word_embeddings.weight
+        assert generator.generator_lm_head.weight is network.electra.embeddings.word_embeddings.weight
+        assert generator.config.hidden_size == 16
+
+    def test_a_step_does_not_depend_on_how_it_is_cut(self, tmp_path: Path) -> None:
+        """Rows have other numbers of hidden words and of halves, and each part is still one mean over the whole step."""
+        one, two = (
+            run(
+                tmp_path / name / "ckpt",
+                objective="mlm+sop",
+                max_steps=3,
+                accumulation=cut,
+                order="shuffle",
+                optimizer="sgd",
+                learning_rate=0.1,
+                dropout=0.0,
+                call={"batch_size": 12 // cut},
+            )
+            for name, cut in (("one", 1), ("two", 4))
+        )
+        for mine, theirs in zip(one.module.parameters(), two.module.parameters(), strict=True):
+            torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-5)
+
+
+class TestRuns:
+    @pytest.mark.parametrize(("objective", "family"), [("mlm", "bert"), ("mlm+nsp", "ernie"), ("rtd", "electra")])
+    def test_what_is_left(self, tmp_path: Path, objective: str, family: str) -> None:
+        done = run(tmp_path / "ckpt", objective=objective, family=family)
+        assert done.result.steps == 12
+        evaluations = [row for row in done.result.history if "accuracy" in row]
+        assert [row["step"] for row in evaluations] == [5.0, 10.0, 12.0]
+        assert done.result.best is not None
+        assert done.result.best["loss"] == min(row["loss"] for row in evaluations)
+        again = hub.Module(directory=tmp_path / "ckpt" / "best_model", task="seq-cls", label_map=["a", "b"])
+        assert again.predict(["新华社"])[0]["label"] in ("a", "b")
+        if objective != "rtd":
+            filled = hub.Module(directory=tmp_path / "ckpt" / "best_model").predict(["新[MASK]社"])
+            assert len(filled[0]["places"][0]) == 5
+
+    def test_it_learns(self, tmp_path: Path) -> None:
+        """A language of two texts, in which what is shown says what is hidden."""
+        module = masked_lm(tmp_path)
+        draw = random.Random(1)
+        lines = [draw.choice(("新华", "北京")) * 12 for _ in range(60)]
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "text.txt").write_text("\n\n".join(lines), encoding="utf-8")
+        from hub_core.corpus.building import build_corpus
+        from hub_core.corpus.encoding import EncodeOptions
+        from hub_core.pretrain.masking import MaskOptions
+
+        corpus = build_corpus(module.tokenizer, [tmp_path / "data"], tmp_path / "c", encode=EncodeOptions("none"))
+        done = pretrain(
+            module,
+            corpus,
+            checkpoint_dir=tmp_path / "ckpt",
+            rows=RowOptions(26, mask=MaskOptions("token")),
+            batch_size=16,
+            held_out=0.1,
+            settings=TrainSettings(learning_rate=5e-3, max_steps=100, warmup_steps=10, schedule="linear"),
+            use_vdl=False,
+        )
+        assert done.result.best is not None
+        assert done.result.best["accuracy"] > 0.8
+        assert done.result.best["mlm"] < 0.6
+
+    def test_a_validation_corpus(self, tmp_path: Path) -> None:
+        module = masked_lm(tmp_path)
+        corpus = sample_corpus(tmp_path / "data", module.tokenizer)
+        other = sample_corpus(tmp_path / "other", module.tokenizer, documents=7)
+        done = pretrain(
+            module,
+            corpus,
+            checkpoint_dir=tmp_path / "ckpt",
+            rows=RowOptions(32),
+            validation=other,
+            settings=TrainSettings(max_steps=2),
+            use_vdl=False,
+        )
+        fixed = Rows(other, range(7), module.tokenizer, RowOptions(32), seed=42).fixed()
+        batch = collate(list(fixed), {"input_ids": 0})
+        with torch.inference_mode():
+            logits = module.network(**to_torch(batch, CPU).inputs).logits
+        places = torch.as_tensor(batch.targets) != IGNORE
+        expected = cross_entropy(logits[places], torch.as_tensor(batch.targets)[places])
+        assert done.result.best is not None
+        assert done.result.best["mlm"] == pytest.approx(float(expected), abs=1e-5)
+
+    def test_going_on_with_a_module_starts_from_what_it_knows(self, tmp_path: Path) -> None:
+        first = run(tmp_path / "ckpt").module
+        module = (
+            hub.Module(directory=tmp_path / "ckpt" / "epoch_1") if (tmp_path / "ckpt" / "epoch_1").is_dir() else first
+        )
+        encoder = hub.Module(directory=tmp_path / "ckpt" / "best_model", task=None)
+        with_head = with_order(module, encoder)
+        state = with_head.network.state_dict()
+        for name, value in module.network.state_dict().items():
+            assert torch.equal(state[name], value), name
+        assert any("pooler" in name for name in state)
+
+
+class TestResume:
+    @pytest.mark.parametrize(("objective", "family"), [("mlm+sop", "bert"), ("rtd", "electra")])
+    def test_killed_ten_times(self, tmp_path: Path, objective: str, family: str) -> None:
+        """SIGKILL at ten random moments: the weights are those of a run that nothing disturbed, bit for bit."""
+        whole = run(tmp_path / "whole" / "ckpt", objective=objective, family=family)
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["pretraining_program"])
+        moments, kills, folder = random.Random(3), 0, tmp_path / "part" / "ckpt"
+        while kills < 10:
+            process = context.Process(target=run_and_report, args=(str(folder), objective, family, 0.25))
+            process.start()
+            before = _newest_state(folder)
+            deadline = time.monotonic() + 60
+            while _newest_state(folder) == before and process.is_alive() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            time.sleep(moments.uniform(0, 0.3))
+            if process.is_alive():
+                os.kill(process.pid or 0, signal.SIGKILL)
+                kills += 1
+            process.join(60)
+            assert process.exitcode != 0, f"the run ended after {kills} kills; make it longer"
+        process = context.Process(target=run_and_report, args=(str(folder), objective, family, 0.0))
+        process.start()
+        process.join(120)
+        assert folder.with_name("hash").read_text() == weights_hash(whole.module)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"seed": 8}, "settings.seed: 7 in the saved state, 8 now"),
+            ({"objective": "mlm+sop"}, r"data: '\w+' in the saved state, '\w+' now"),
+            ({"rows": {"pack": True}}, r"data: '\w+' in the saved state, '\w+' now"),
+            ({"max_steps": 20}, "settings.max_steps: 12 in the saved state, 20 now"),
+            ({"call": {"batch_size": 4}}, "batch_size: 3 in the saved state, 4 now"),
+        ],
+    )
+    def test_another_run_is_refused(self, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+        run(tmp_path / "ckpt")
+        with pytest.raises(ResumeError, match=message):
+            run(tmp_path / "ckpt", **changes)
+
+    def test_another_text_is_refused(self, tmp_path: Path) -> None:
+        run(tmp_path / "ckpt")
+        for path in (tmp_path / "data").glob("corpus*"):
+            path.unlink()
+        (tmp_path / "data" / "text.txt").write_text(sample_text(31), encoding="utf-8")
+        module = masked_lm(tmp_path)
+        with pytest.raises(ResumeError, match="data: "):
+            pretrain(
+                module,
+                sample_corpus(tmp_path / "data", module.tokenizer, documents=31),
+                checkpoint_dir=tmp_path / "ckpt",
+                rows=RowOptions(32),
+                settings=TrainSettings(max_steps=12),
+            )
+
+    def test_a_full_disk_loses_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from hub_core.errors import CheckpointError
+        from hub_core.train import state
+
+        usual, saves = torch.save, 0
+
+        def full(record: Any, path: Path) -> None:
+            nonlocal saves
+            saves += 1
+            if saves == 4:
+                raise OSError(28, "No space left on device")
+            usual(record, path)
+
+        monkeypatch.setattr(state.torch, "save", full)
+        with pytest.raises(CheckpointError, match="No space left on device; the older one is kept"):
+            run(tmp_path / "ckpt")
+        resumed = run(tmp_path / "ckpt")
+        monkeypatch.setattr(state.torch, "save", usual)
+        assert weights_hash(resumed.module) == weights_hash(run(tmp_path / "whole" / "ckpt").module)
+
+
+class TestMistakes:
+    def test_what_cannot_be(self, tmp_path: Path) -> None:
+        module = masked_lm(tmp_path)
+        corpus = sample_corpus(tmp_path / "data", module.tokenizer)
+        with pytest.raises(SettingsError, match="unknown objective 'mln'; did you mean 'mlm'"):
+            pretrain(module, corpus, checkpoint_dir=tmp_path / "ckpt", objective="mln")
+        with pytest.raises(SettingsError, match="takes rows of 64 tokens, not of 128"):
+            pretrain(module, corpus, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(128))
+        with pytest.raises(SettingsError, match="that is for family 'electra'"):
+            pretrain(module, corpus, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(32), objective="rtd")
+        with pytest.raises(SettingsError, match="choose --objective mlm"):
+            with_order(masked_lm(tmp_path, "distilbert"))
+        other = masked_lm(tmp_path / "other") if (tmp_path / "other").mkdir() is None else module
+        write_vocabulary(tmp_path / "other")
+        assert other.tokenizer.get_vocab() == module.tokenizer.get_vocab()
+
+    def test_too_little_text(self, tmp_path: Path) -> None:
+        module = masked_lm(tmp_path)
+        corpus = sample_corpus(tmp_path / "data", module.tokenizer, documents=1)
+        with pytest.raises(DataError, match=r"1 document\(s\) are not enough to hold some out"):
+            pretrain(module, corpus, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(32))
+
+
+def _newest_state(folder: Path) -> str:
+    return max((path.name for path in (folder / "state").glob("step-*")), default="")
+
+
+def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shell = Hub(capsys)
+    (tmp_path / "text.txt").write_text(sample_text(), encoding="utf-8")
+    write_vocabulary(tmp_path)
+    manifest = {
+        "schema": 1,
+        "name": "small",
+        "version": "0.1.0",
+        "summary": "small",
+        "license": "Apache-2.0",
+        "languages": ["zh"],
+        "family": "bert",
+        "config": {
+            "hidden_size": 32,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "intermediate_size": 64,
+            "max_position_embeddings": 64,
+            "pad_token_id": 0,
+        },
+        "tokenizer": {"type": "wordpiece", "lowercase": True, "symbols": "isolate"},
+        "supports": ["masked-lm", "seq-cls"],
+    }
+    import json
+
+    (tmp_path / "small.json").write_text(json.dumps(manifest), encoding="utf-8")
+    shell(
+        *("corpus", "build", "--tokenizer", tmp_path / "vocab.txt", "--input", tmp_path / "text.txt"),
+        *("--output", tmp_path / "c"),
+    )
+    asked = ("pretrain", "--corpus", tmp_path / "c", "--length", 32, "--held-out", 0.1, "--batch-size", 4)
+    asked = (*asked, "--no-tensorboard", "--json")
+    new = ("--manifest", tmp_path / "small.json", "--vocabulary", tmp_path / "vocab.txt")
+    first = shell(*asked, *new, "--max-steps", 5, "--checkpoint-dir", tmp_path / "one", "--objective", "mlm+sop")
+    assert first.json["steps"] == 5
+    assert "shown  [CLS]" in first.err
+    second = shell(
+        *asked, "--module", tmp_path / "one" / "best_model", "--epochs", 1, "--checkpoint-dir", tmp_path / "two"
+    )
+    assert second.json["steps"] > 5
+    assert np.isfinite(second.json["loss"])
+    assert "give either --module or --manifest" in shell.fails(*asked, code=2)
+    assert "no corpus" in shell.fails(*asked[:1], "--corpus", tmp_path / "none", *new)
