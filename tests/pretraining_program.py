@@ -62,7 +62,8 @@ def run(
 ) -> PreTrained:
     """Pre-train the tiny module with dropout and accumulation, a state at every step."""
     torch.manual_seed(1)
-    module = tiny_module(folder.parent, family=family, task="masked-lm", labels=(), seed=1, hidden_dropout_prob=dropout)
+    drop = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    module = tiny_module(folder.parent, family=family, task="masked-lm", labels=(), seed=1, **drop)
     chosen = TrainSettings(
         **{
             "learning_rate": 3e-3,

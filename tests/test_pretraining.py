@@ -121,7 +121,7 @@ class TestLosses:
         assert generator.config.hidden_size == 16
 
     def test_a_step_does_not_depend_on_how_it_is_cut(self, tmp_path: Path) -> None:
-        """Rows have other numbers of hidden words and of halves, and each part is still one mean over the whole step."""
+        """Rows have other numbers of hidden words and of halves; each part is still one mean over the whole step."""
         one, two = (
             run(
                 tmp_path / name / "ckpt",
