@@ -1,16 +1,18 @@
-"""Bulk prediction on many machines: Ray Data deals rows out to processes that each hold the module.
+"""Bulk prediction and corpora on many machines: Ray deals rows, or documents, out to processes.
 
-Ray restarts a worker that dies and repeats the rows it had; answers come back in the order of the rows.
+Ray restarts a worker that dies and repeats what it had; answers come back in the order of the rows.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import logging
 import math
 import os
 import socket
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +23,9 @@ from hub_core.examples import Example
 from hub_core.tasks.task import positive
 
 if TYPE_CHECKING:
+    from hub_core.corpus.building import Mapper
+    from hub_core.corpus.encoding import Encoded, Encoder
+    from hub_core.corpus.reading import Document
     from hub_core.infer.predictor import Predictor, Progress
 
 #: Rows that travel to a worker together: enough to batch by length, few enough that a lost worker costs little.
@@ -96,6 +101,39 @@ def predict_on_ray(
             yield json.loads(row["answer"])
             if progress is not None:
                 progress(1)
+
+
+def encode_on_ray(*, workers: int | None = None, address: str | None = None) -> Mapper:
+    """What encodes a corpus with Ray, for `hub_core.corpus.building.build_corpus`: the same corpus, whatever computes.
+
+    `workers` and `address` are those of `predict_on_ray`. Documents are read here, and travel to the workers.
+    """
+
+    def encoded(encoder: Encoder, shares: Iterator[list[Document]]) -> Iterator[Encoded]:
+        with _connected(address) as ray:
+            count = _capacity(ray, "CPU") if workers is None else positive("workers", workers)
+            remote = ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)(_EncodeWorker)
+            crew = itertools.cycle([remote.remote(encoder) for _ in range(count)])
+            waiting: deque[Any] = deque()
+            for share in shares:
+                waiting.append(next(crew).encode.remote(share))
+                if len(waiting) > 2 * count:
+                    yield ray.get(waiting.popleft())
+            while waiting:
+                yield ray.get(waiting.popleft())
+
+    return encoded
+
+
+class _EncodeWorker:
+    """What each of Ray's processes holds: the tokenizer and the segmenter, once."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+
+    def encode(self, share: list[Document]) -> Encoded:
+        """Encode a share of documents."""
+        return self._encoder(share)
 
 
 class _Worker:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import Hub
+from command_line import Hub, python
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import write_vocabulary
@@ -89,7 +89,7 @@ class TestEncoding:
         tokenizer = tokenizer_from_files("wordpiece", vocab=data_home / vocabulary, lowercase=lowercase)
         source = Source(data_home / "lm" / "ruanyf_weekly.txt.xz")
         documents = [document for _, document in zip(range(30), read_documents(source, ReadOptions()), strict=False)]
-        encoded = self.encoded(tokenizer, documents, "none", tmp_path)
+        encoded = self.encoded(tokenizer, documents, "none")
         plain = [
             tokenizer.encode_text(one)
             for document in documents
@@ -106,7 +106,7 @@ class TestEncoding:
         tokenizer = tokenizer_from_files("wordpiece", vocab=write_vocabulary(folder))
         (folder / "text.jsonl").write_text(json.dumps({"text": "\n".join(lines)}), encoding="utf-8")
         documents = list(read_documents(Source(folder / "text.jsonl"), ReadOptions()))
-        encoded = self.encoded(tokenizer, documents, "none", folder)
+        encoded = self.encoded(tokenizer, documents, "none")
         sentences = [one for document in documents for line in document.lines for one in split_sentences(line)]
         assert encoded.ids.tolist() == [number for one in sentences for number in tokenizer.encode_text(one)]
 
@@ -117,7 +117,7 @@ class TestEncoding:
         tokenizer = tokenizer_from_files("wordpiece", vocab=data_home / WORDS[0])
         source = Source(data_home / "lm" / "laws.txt.xz")
         documents = [document for _, document in zip(range(5), read_documents(source, ReadOptions()), strict=False)]
-        encoded = self.encoded(tokenizer, documents, segmenter, tmp_path)
+        encoded = self.encoded(tokenizer, documents, segmenter)
         sentences = [one for document in documents for line in document.lines for one in split_sentences(line)]
         cut = jieba.lcut if segmenter == "jieba" else jieba.cut
         words = [word for one in sentences for word in cut(one) if word.strip() and tokenizer.encode_text(word)]
@@ -132,16 +132,15 @@ class TestEncoding:
         assert units_of(built, tokenizer) == ["新华社", "北京", "[UNK]", "[UNK]", "5", "月"]
 
     def test_a_segmenter_that_loses_text(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
-        encoder = Encoder(tmp_path, tokenizer.manifest(), EncodeOptions("jieba"))
+        encoder = Encoder.of(tokenizer, EncodeOptions("jieba"))
         vars(encoder)["_segmenter"] = type("Lossy", (), {"cut": lambda self, text: text.split("北")})()
         vars(encoder)["_tokenizer"] = tokenizer
         with pytest.raises(DataError, match="here:1: the segmenter's words are not the text: '新华社北京'"):
             encoder([Document(("新华社北京",), "here:1")])
 
     @staticmethod
-    def encoded(tokenizer: Tokenizer, documents: Sequence[Document], whole_word: str, folder: Path) -> Encoded:
-        tokenizer.save(folder)
-        return Encoder(folder, tokenizer.manifest(), EncodeOptions(whole_word))(documents)
+    def encoded(tokenizer: Tokenizer, documents: Sequence[Document], whole_word: str) -> Encoded:
+        return Encoder.of(tokenizer, EncodeOptions(whole_word))(documents)
 
 
 class TestReading:
@@ -290,6 +289,33 @@ class TestBuilding:
         (tmp_path / "c_ids.npy").write_bytes(b"damaged")
         with pytest.raises(DataError, match="build the corpus again"):
             Corpus.open(tmp_path / "c")
+
+    def test_on_ray(self, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The same files from a local Ray."""
+        pytest.importorskip("ray")
+        monkeypatch.setattr("hub_core.corpus.building._SHARE", 40)
+        text = written(tmp_path / "text.txt", TEXT * 20)
+        build_corpus(tokenizer, [text], tmp_path / "here")
+        out, err = python("-c", RAY, str(tmp_path)).communicate(timeout=120)
+        said = json.loads(out.splitlines()[-1] if out else err)
+        for ending in ("_ids.npy", "_words.npy", "_idx.npz"):
+            assert (tmp_path / f"here{ending}").read_bytes() == (tmp_path / f"ray{ending}").read_bytes()
+        assert said["documents"] == 21
+
+
+#: In a process of its own: Ray leaves threads behind.
+RAY = """
+import json, sys
+from pathlib import Path
+from hub_core.cluster import encode_on_ray
+from hub_core.corpus import building
+from hub_core.text.files import tokenizer_from_files
+building._SHARE = 40
+folder = Path(sys.argv[1])
+tokenizer = tokenizer_from_files("wordpiece", vocab=folder / "vocab.txt")
+built = building.build_corpus(tokenizer, [folder / "text.txt"], folder / "ray", mapper=encode_on_ray(workers=2))
+print(json.dumps(built.about["counts"]))
+"""
 
 
 class TestPaddleNLP:

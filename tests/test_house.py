@@ -25,11 +25,12 @@ STOREYS = (
     "metrics data nn",
     "tasks",
     "published",
-    "datasets",
+    "datasets corpus",
     "infer exported",
     "torch_engine",
     "torch_module module scratch",
     "train export cluster combination report doctor probes",
+    "pretrain",
     "cli",
 )
 STOREY = {name: level for level, names in enumerate(STOREYS) for name in names.split()}

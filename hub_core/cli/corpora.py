@@ -101,34 +101,38 @@ def vocabulary(inputs: tuple[Path, ...], output: Path, read: ReadOptions, as_jso
     "build",
     cls=Command,
     examples=[
-        "hub corpus build --tokenizer ernie --input books.jsonl.gz --whole-word jieba --workers 8 --output corpus/books",
+        "hub corpus build --tokenizer ernie --input books.jsonl.gz --whole-word jieba --workers 8 --output c/books",
         "hub corpus build --tokenizer vocab.txt --input laws.txt.xz --input news --output corpus/zh",
     ],
 )
 @click.option(
     "--tokenizer",
     required=True,
-    help="A module's name or folder, or a vocab.txt: the tokenizer that will be trained with.",
+    help="A module's name or folder, or a vocab.txt: the tokenizer of what will be trained.",
 )
 @_inputs
 @click.option("--output", type=PATH, required=True, metavar="PREFIX", help="What the names of the files begin with.")
 @click.option(
     "--whole-word",
     default="jieba",
-    help="Whose words are hidden as a whole: jieba, rjieba (extra: corpus), a plugin's; given: by --word-separator; none.",
+    help="Whose words stay whole: jieba, rjieba (extra: corpus), a plugin's; given: cut by --word-separator; none.",
 )
 @click.option(
     "--word-separator", default=" ", show_default="a space", help="Between words of text that is cut already."
 )
 @click.option("--sentences", type=click.Choice(("split", "lines")), default="split", help="Where sentences end.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, help="Processes; what comes out is the same.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; what comes out is the same.  [default: 1]")
+@click.option("--engine-cluster", type=click.Choice(("ray",)), help="Encode on many machines (extra: ray).")
+@click.option("--cluster-address", help="A running cluster's address (default: $RAY_ADDRESS, else this machine).")
 @_reading
 @json_flag
 def build(
     tokenizer: str,
     inputs: tuple[Path, ...],
     output: Path,
-    workers: int,
+    workers: int | None,
+    engine_cluster: str | None,
+    cluster_address: str | None,
     read: ReadOptions,
     as_json: bool,
     **options: Any,
@@ -141,6 +145,13 @@ def build(
     from hub_core.corpus.building import build_corpus
     from hub_core.corpus.encoding import EncodeOptions
 
+    if engine_cluster is None and cluster_address:
+        raise click.UsageError("--cluster-address belongs to --engine-cluster ray")
+    mapper = None
+    if engine_cluster:
+        from hub_core.cluster import encode_on_ray
+
+        mapper = encode_on_ray(workers=workers, address=cluster_address)
     with progress_bar(None, "characters") as advance:
         built = build_corpus(
             load_tokenizer(tokenizer),
@@ -148,7 +159,8 @@ def build(
             output,
             encode=EncodeOptions(**options),
             read=read,
-            workers=workers,
+            workers=workers or 1,
+            mapper=mapper,
             progress=advance,
         )
     print_record({"corpus": str(output), **built.about["counts"]}, as_json=as_json)

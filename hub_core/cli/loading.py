@@ -68,7 +68,7 @@ def load_trained(
 
 
 def load_base(
-    name: str, *, task: str, labels: Sequence[str], new_head: bool, task_options: Mapping[str, Any]
+    name: str, *, task: str | None, labels: Sequence[str], new_head: bool, task_options: Mapping[str, Any]
 ) -> TorchModule:
     """A module to fine-tune; it is installed where it is not installed yet. Raises what `hub_core.Module` raises."""
     wanted = {"task": task, "label_map": labels or None, "new_head": new_head, "task_options": task_options}

@@ -11,11 +11,10 @@ import json
 import multiprocessing
 import os
 import shutil
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -65,7 +64,7 @@ def build_corpus(
     """Tokenise text and write it as a corpus with the prefix `output`.
 
     `inputs` are files, folders and zip archives. `workers` processes encode; what comes out does not depend on how
-    many. `mapper` encodes in another way (`hub_core.corpus.on_ray`). `progress` is told the characters done. A build
+    many. `mapper` encodes in another way (`hub_core.cluster.encode_on_ray`). `progress` is told the characters done. A build
     that was interrupted goes on; a finished one of the same is left as it is.
 
     Raises SettingsError, NotFoundError and DataError (``file:line``), ResumeError where the output belongs to another
@@ -86,8 +85,8 @@ def build_corpus(
     if about_path(prefix).exists():
         _check_same(json.loads(about_path(prefix).read_text(encoding="utf-8")), plan, prefix)
         return Corpus.open(prefix, tokenizer)
-    with _Parts(prefix, plan, token_type(tokenizer.vocab_size)) as parts, _saved(tokenizer) as folder:
-        encoder = Encoder(folder, tokenizer.manifest(), encode)
+    with _Parts(prefix, plan, token_type(tokenizer.vocab_size)) as parts:
+        encoder = Encoder.of(tokenizer, encode)
         shares = _shares(sources, read, skip=parts.state.shares)
         for done in (mapper or _in_processes(workers))(encoder, shares):
             parts.add(done)
@@ -145,14 +144,6 @@ def _hold(encoder: Encoder) -> None:
 
 def _encode(share: list[Document]) -> Encoded:
     return _held[0](share)
-
-
-@contextmanager
-def _saved(tokenizer: Tokenizer) -> Iterator[Path]:
-    """The tokenizer's files, for workers to load it from."""
-    with tempfile.TemporaryDirectory(prefix="hub-corpus-") as folder:
-        tokenizer.save(Path(folder))
-        yield Path(folder)
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any], prefix: Path) -> None:

@@ -24,9 +24,9 @@ def convert_corpus(
 ) -> dict[str, int]:
     """Write the documents of files, folders and archives as one object ``{"text": ...}`` per line.
 
-    The lines of a document are kept. `output` ends in ``.jsonl``, packed with ``.gz``, ``.xz`` or ``.zst`` after that; it
-    appears whole or not at all. Documents of fewer than `min_chars` characters are left out. Returns how many documents
-    and characters were written. Raises what reading does, and DataError where no document is left.
+    The lines of a document are kept. `output` ends in ``.jsonl``, or ``.jsonl.gz`` (``.xz``, ``.zst``) where it is
+    packed; it appears whole or not at all. Documents of fewer than `min_chars` characters are left out. Returns how
+    many documents and characters were written. Raises what reading does, and DataError where no document is left.
     """
     target, options = Path(output), read or ReadOptions()
     documents = characters = 0

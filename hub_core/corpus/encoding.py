@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,13 +52,24 @@ class Encoded:
 
 
 class Encoder:
-    """Encodes documents. Travels to worker processes by the tokenizer's folder, and loads there at first use."""
+    """Encodes documents. Travels to other machines as the tokenizer's files, and loads them there when it is used."""
 
-    def __init__(self, folder: Path, manifest: dict[str, Any], options: EncodeOptions) -> None:
-        self._folder, self._manifest, self._options = folder, manifest, options
+    def __init__(self, files: Mapping[str, bytes], manifest: Mapping[str, Any], options: EncodeOptions) -> None:
+        self._files, self._manifest, self._options = files, manifest, options
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, options: EncodeOptions) -> Encoder:
+        """The encoder with this tokenizer."""
+        with tempfile.TemporaryDirectory(prefix="hub-corpus-") as name:
+            folder = Path(name)
+            manifest = tokenizer.save(folder)
+            files = {
+                str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+            }
+        return cls(files, manifest, options)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self._folder, self._manifest, self._options)
+        return type(self), (self._files, self._manifest, self._options)
 
     def __call__(self, documents: Sequence[Document]) -> Encoded:
         """Encode documents; those without a token are left out."""
@@ -150,7 +162,12 @@ class Encoder:
     @cached_property
     def _tokenizer(self) -> Tokenizer:
         kind: type[Tokenizer] = catalog().get("tokenizer", str(self._manifest["type"]))
-        return kind.from_folder(self._folder, self._manifest)
+        with tempfile.TemporaryDirectory(prefix="hub-corpus-") as name:
+            for path, content in self._files.items():
+                place = Path(name) / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(content)
+            return kind.from_folder(Path(name), self._manifest)
 
     @cached_property
     def _segmenter(self) -> Any:

@@ -124,10 +124,10 @@ def check_tokenizer(about: Mapping[str, Any], tokenizer: Tokenizer, *, where: Pa
     # How long a row may be does not change which ids a text has.
     options = [{**one["manifest"], "max_length": None} for one in (made, now)]
     if made["sha256"] != now["sha256"]:
+        theirs, ours = (f"{one['size']:,} tokens, sha256 {one['sha256'][:12]}..." for one in (made, now))
         raise SettingsError(
-            f"{where} was built with another vocabulary ({made['size']:,} tokens, sha256 {made['sha256'][:12]}...) than "
-            f"the module's ({now['size']:,} tokens, sha256 {now['sha256'][:12]}...); build it again with --tokenizer of "
-            "this module"
+            f"{where} was built with another vocabulary ({theirs}) than the module's ({ours}); build it again with the "
+            "module as --tokenizer"
         )
     if options[0] != options[1]:
         different = sorted(

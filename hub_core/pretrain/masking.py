@@ -68,7 +68,7 @@ def by_word(units: int, rng: Generator, options: MaskOptions) -> Iterator[tuple[
 
 
 def by_ngram(units: int, rng: Generator, options: MaskOptions) -> Iterator[tuple[int, int]]:
-    """Runs of 1 to `max_ngram` units, one of n with a chance in proportion to 1/n (Cui et al. 2021 have 40, 30, ...)."""
+    """Runs of 1 to `max_ngram` units, one of n with a chance in proportion to 1/n."""
     sizes = np.arange(1, options.max_ngram + 1)
     chances = (1 / sizes) / (1 / sizes).sum()
     drawn = rng.choice(sizes, size=units, p=chances).tolist()

@@ -87,7 +87,8 @@ def generator_for(module: TorchModule, *, share: float) -> nn.Module:
     detector: Any = module.network
     network.electra.embeddings = detector.electra.embeddings
     network.tie_weights()
-    return network.train()
+    made: nn.Module = network.train()
+    return made
 
 
 def _network(module: TorchModule, what: str) -> Any:

@@ -57,9 +57,9 @@ class ReplacedTokens(Objective):
     """Replaced-token detection (Clark et al. 2020, ELECTRA): a small generator fills in what is hidden, by chance as
     likely as it finds it, and the module says of every token whether it is the one that stood there.
 
-    Parts: ``mlm``, the generator's mean loss over hidden tokens, and ``replaced``, the module's mean loss over all tokens
-    times `factor` (the paper's 50). The generator shares the module's embeddings, is trained with it, and is kept in the
-    state of the run.
+    Parts: ``mlm``, the generator's mean loss over hidden tokens, and ``replaced``, the module's mean loss over all
+    tokens times `factor` (the paper's 50). The generator shares the module's embeddings, is trained with it, and is
+    kept in the state of the run.
     """
 
     def __init__(self, generator: nn.Module, *, factor: float = 50.0) -> None:

@@ -20,7 +20,6 @@ from hub_core.torch_module import TorchModule
 from hub_core.train.batches import to_torch
 from hub_core.train.callbacks import Callback
 from hub_core.train.loop import Metrics, TrainResult
-from hub_core.train.objectives import Objective
 from hub_core.train.settings import TrainSettings
 from hub_core.train.trainer import Trainer
 
@@ -63,8 +62,8 @@ def pretrain(
 ) -> PreTrained:
     """Train a module for masked-lm on a corpus: `epochs` times all of it, or ``settings.max_steps`` optimizer steps.
 
-    - `objective`: ``mlm``; ``mlm+sop`` and ``mlm+nsp`` learn the order of sentences too; ``rtd`` (ELECTRA) learns to find
-      the tokens that a generator of `generator_share` of the width replaced.
+    - `objective`: ``mlm``; ``mlm+sop`` and ``mlm+nsp`` learn the order of sentences too; ``rtd`` (ELECTRA) learns to
+      find the tokens that a generator of `generator_share` of the width replaced.
     - `rows`: how the corpus is cut and what is hidden in it. `batch_size` is per process and micro-batch.
     - `encoder`: the module without a task, whose pooler (or, for ``rtd``, all weights) further heads stand on.
     - `validation`: a corpus to measure on; without one a share `held_out` of the documents is. Measured, and saved as
@@ -82,8 +81,9 @@ def pretrain(
         raise SettingsError(f"{module.spec.title} takes rows of {module.max_length} tokens, not of {options.length}")
     learnt, measured = split_documents(corpus, held_out=0 if validation is not None else held_out, seed=settings.seed)
     source = Rows(corpus, learnt, module.tokenizer, options, seed=settings.seed)
-    held = (corpus, measured) if validation is None else (validation, range(len(validation.documents) - 1))
-    fixed = Rows(*held, module.tokenizer, options, seed=settings.seed)
+    held = corpus if validation is None else validation
+    fixed_documents = measured if validation is None else range(len(held.documents) - 1)
+    fixed = Rows(held, fixed_documents, module.tokenizer, options, seed=settings.seed)
     if not len(source.lengths) or not len(fixed.lengths):
         raise DataError([f"{corpus.prefix}: not enough text for rows to learn from, and rows to measure on"])
     module, goal = _prepared(module, objective, encoder, generator_share)
@@ -102,9 +102,9 @@ def pretrain(
     padding = {"input_ids": module.tokenizer.pad_id}
     result = trainer.train_on(
         source,
-        source.lengths,
+        source.lengths.tolist(),
         max_seq_len=options.length,
-        fingerprint=_fingerprint(corpus, held[0], objective, options, held_out, generator_share),
+        fingerprint=_fingerprint(corpus, held, objective, options, held_out, generator_share),
         epochs=epochs,
         batch_size=batch_size,
         num_workers=num_workers,
@@ -126,7 +126,7 @@ def _row_options(rows: RowOptions, objective: str) -> RowOptions:
 
 def _prepared(
     module: TorchModule, objective: str, encoder: TorchModule | None, generator_share: float
-) -> tuple[TorchModule, Objective]:
+) -> tuple[TorchModule, HiddenWords | ReplacedTokens]:
     """The module with the heads that an objective learns by, and the objective."""
     if objective == "rtd":
         detector = with_detector(module, encoder)
@@ -137,7 +137,7 @@ def _prepared(
 
 
 def _evaluation(
-    trainer: Trainer, objective: Objective, rows: Sequence[Features], padding: dict[str, int]
+    trainer: Trainer, objective: HiddenWords | ReplacedTokens, rows: Sequence[Features], padding: dict[str, int]
 ) -> Callable[[], Metrics]:
     """What measures a module on rows that stay the same: the objective's parts, and how many words it finds."""
     processes = trainer.processes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,7 @@ class Pieces:
         return found
 
 
-def cut(corpus: Corpus, documents: Sequence[int], *, room: int, pack: bool, least: int = 4) -> Pieces:
+def cut(corpus: Corpus, documents: Iterable[int], *, room: int, pack: bool, least: int = 4) -> Pieces:
     """Cut documents (by number) into pieces of at most `room` tokens.
 
     A piece ends at the last end of a sentence that fits, or, where that would leave it less than half full, at the last

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, overload
 
@@ -51,7 +51,7 @@ class Rows:
     """The rows of some of a corpus's documents, and of each epoch what is hidden in them."""
 
     def __init__(
-        self, corpus: Corpus, documents: Sequence[int], tokenizer: Tokenizer, options: RowOptions, *, seed: int
+        self, corpus: Corpus, documents: Iterable[int], tokenizer: Tokenizer, options: RowOptions, *, seed: int
     ) -> None:
         self._corpus, self._tokenizer, self._options, self._seed = corpus, tokenizer, options, seed
         pair = options.order != "none"
@@ -123,7 +123,7 @@ class Rows:
     def _joined(self, parts: list[tuple[Array, Array]], *, pair: bool) -> tuple[Array, Array, Array]:
         """Parts with the special tokens of a row: ids, what belongs together, and token types."""
         tokenizer = self._tokenizer
-        pieces = [[] if tokenizer.cls_id is None else [tokenizer.cls_id]]
+        pieces: list[Any] = [[] if tokenizer.cls_id is None else [tokenizer.cls_id]]
         flags: list[Any] = [np.zeros(len(pieces[0]), dtype=np.bool_)]
         types = [np.zeros(len(pieces[0]), dtype=np.int64)]
         end = [] if tokenizer.sep_id is None else [tokenizer.sep_id]
@@ -154,7 +154,7 @@ class _Epoch(Sequence[Features]):
 
 
 def collate(rows: Sequence[Features], padding: dict[str, int], length: int | None = None) -> Batch:
-    """Rows as a batch; the column ``order`` says of each whether its halves are the wrong way round (`IGNORE`: whole)."""
+    """Rows as a batch; its column ``order`` says which have their halves the wrong way round (`IGNORE`: no halves)."""
     batch = MaskedLm(()).collate(rows, padding, length)
     order = np.array([IGNORE if row.meta is None else row.meta for row in rows], dtype=np.int64)
     return Batch(batch.views, batch.targets, batch.weights, batch.keys, {"order": order})
