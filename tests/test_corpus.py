@@ -17,12 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import write_vocabulary
 
+import hub_core as hub
 from hub_core.corpus.building import build_corpus
 from hub_core.corpus.encoding import Encoded, EncodeOptions, Encoder
 from hub_core.corpus.paddlenlp import export_paddlenlp, import_paddlenlp
 from hub_core.corpus.reading import Document, ReadOptions, Source, find_sources, read_documents
 from hub_core.corpus.sentences import split_sentences
 from hub_core.corpus.store import Corpus
+from hub_core.corpus.units import Lexicon, read_lexicon
 from hub_core.errors import DataError, NotFoundError, ResumeError, SettingsError
 from hub_core.text.files import tokenizer_from_files
 from hub_core.text.tokenizer import Tokenizer
@@ -316,6 +318,59 @@ tokenizer = tokenizer_from_files("wordpiece", vocab=folder / "vocab.txt")
 built = building.build_corpus(tokenizer, [folder / "text.txt"], folder / "ray", mapper=encode_on_ray(workers=2))
 print(json.dumps(built.about["counts"]))
 """
+
+
+class TestUnits:
+    @given(
+        st.text(alphabet="新华社北京日报", max_size=30),
+        st.sets(st.text(alphabet="新华社北京日", min_size=1, max_size=4)),
+    )
+    def test_phrases(self, text: str, phrases: set[str]) -> None:
+        """From left to right the longest that stands there: what a search over all pairs of places finds."""
+        expected, place = [], 0
+        while place < len(text):
+            size = max((n for n in range(2, len(text) - place + 1) if text[place : place + n] in phrases), default=0)
+            if size:
+                expected.append((place, place + size))
+            place += size or 1
+        assert Lexicon(phrases).spans(text) == expected
+
+    @pytest.mark.parametrize("whole_word", ["jieba", "none"])
+    def test_a_phrase_is_one_unit(self, tokenizer: Tokenizer, tmp_path: Path, whole_word: str) -> None:
+        encode = EncodeOptions(whole_word, lexicon=("新华社北京5月7日", "今天会见"))
+        built = build_corpus(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "c", encode=encode)
+        units = units_of(built, tokenizer)
+        assert units[0] == "新华社北京5月7日"
+        assert "今天会见" in units
+        assert ("我们" in units) == (whole_word == "jieba")
+        with pytest.raises(ResumeError, match=r"options\.lexicon"):
+            build_corpus(tokenizer, [tmp_path / "text.txt"], tmp_path / "c", encode=EncodeOptions(whole_word))
+
+    def test_entities_of_a_module(self, tmp_path: Path) -> None:
+        module = hub.Module("bilstm-ner-zh")
+        text = "前商务部长芭芭拉·弗兰克林到了北京。"
+        names = [entity["text"] for entity in module.predict([text])[0]["entities"]]
+        write_vocabulary(tmp_path)
+        words = tmp_path / "words.txt"
+        words.write_text((tmp_path / "vocab.txt").read_text(encoding="utf-8") + "·\n部\n长\n", encoding="utf-8")
+        tokenizer = tokenizer_from_files("wordpiece", vocab=words)
+        built = build_corpus(
+            tokenizer,
+            [written(tmp_path / "t.txt", text)],
+            tmp_path / "c",
+            encode=EncodeOptions(entities="bilstm-ner-zh"),
+        )
+        assert "芭芭拉·弗兰克林" in names
+        assert set(names) <= set(units_of(built, tokenizer))
+
+    def test_mistakes(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="no phrase of two characters"):
+            read_lexicon(written(tmp_path / "lexicon.txt", "一\n\n"))
+        with pytest.raises(SettingsError, match="finds no entities"):
+            build_corpus(
+                *(tokenizer, [written(tmp_path / "t.txt")], tmp_path / "c"),
+                encode=EncodeOptions(entities="bilstm-sentiment-zh"),
+            )
 
 
 class TestPaddleNLP:

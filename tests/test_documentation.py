@@ -10,6 +10,7 @@ from __future__ import annotations
 import doctest
 import re
 import shlex
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import click
 import pytest
 from command_line import Hub, write_reviews
 from pages import ENGLISH, ROOT, Block, blocks, sections
+from pretraining_program import sample_text
 from tiny import LABELS, small_module_folder, tiny_module
 
 import hub_core as hub
@@ -45,6 +47,10 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in ("msra_ner", "FOLDER"):
         write_entities(tmp_path / folder)
     write_reviews(tmp_path / "reviews", train=16, dev=8, test=8)
+    (tmp_path / "text").mkdir()
+    for name in ("law.txt", "news.txt"):
+        (tmp_path / "text" / name).write_text(sample_text(), encoding="utf-8")
+    shutil.copy(ROOT / "examples" / "recipes" / "bert-mini-zh.json", tmp_path / "small.json")
     (tmp_path / "texts.txt").write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
     (spec,) = bundled_registry().versions("ernie_tiny")
     hub.install(small_module_folder(spec, tmp_path / "ernie_tiny"))

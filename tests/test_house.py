@@ -25,11 +25,11 @@ STOREYS = (
     "metrics data nn",
     "tasks",
     "published",
-    "datasets corpus",
+    "datasets",
     "infer exported",
     "torch_engine",
     "torch_module module scratch",
-    "train export cluster combination report doctor probes",
+    "train export corpus cluster combination report doctor probes",
     "pretrain",
     "cli",
 )

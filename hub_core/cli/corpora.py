@@ -120,6 +120,8 @@ def vocabulary(inputs: tuple[Path, ...], output: Path, read: ReadOptions, as_jso
 @click.option(
     "--word-separator", default=" ", show_default="a space", help="Between words of text that is cut already."
 )
+@click.option("--lexicon", type=PATH, help="Phrases that are hidden as a whole too, one per line.")
+@click.option("--entities", metavar="MODULE", help="A module for token-cls: what it finds is hidden as a whole too.")
 @click.option("--sentences", type=click.Choice(("split", "lines")), default="split", help="Where sentences end.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; what comes out is the same.  [default: 1]")
 @click.option("--engine-cluster", type=click.Choice(("ray",)), help="Encode on many machines (extra: ray).")
@@ -131,6 +133,7 @@ def build(
     inputs: tuple[Path, ...],
     output: Path,
     workers: int | None,
+    lexicon: Path | None,
     engine_cluster: str | None,
     cluster_address: str | None,
     read: ReadOptions,
@@ -144,6 +147,7 @@ def build(
     from hub_core.cli.loading import load_tokenizer
     from hub_core.corpus.building import build_corpus
     from hub_core.corpus.encoding import EncodeOptions
+    from hub_core.corpus.units import read_lexicon
 
     if engine_cluster is None and cluster_address:
         raise click.UsageError("--cluster-address belongs to --engine-cluster ray")
@@ -157,7 +161,7 @@ def build(
             load_tokenizer(tokenizer),
             inputs,
             output,
-            encode=EncodeOptions(**options),
+            encode=EncodeOptions(**options, lexicon=() if lexicon is None else read_lexicon(lexicon)),
             read=read,
             workers=workers or 1,
             mapper=mapper,

@@ -134,6 +134,7 @@ PRETRAINING: Mapping[str, Any] = {
     "warmup_ratio": 0.01,
     "max_grad_norm": 1.0,
     "state_steps": 500,
+    "eval_interval": 1000,
 }
 #: Settings that are about labels, about metrics of which more is better, or about rows of a table.
 _FOR_LABELS = ("class_weights", "metric", "min_delta", "max_seq_len", "evaluate_every")

@@ -64,8 +64,8 @@ def build_corpus(
     """Tokenise text and write it as a corpus with the prefix `output`.
 
     `inputs` are files, folders and zip archives. `workers` processes encode; what comes out does not depend on how
-    many. `mapper` encodes in another way (`hub_core.cluster.encode_on_ray`). `progress` is told the characters done. A build
-    that was interrupted goes on; a finished one of the same is left as it is.
+    many. `mapper` encodes in another way (`hub_core.cluster.encode_on_ray`). `progress` is told the characters done.
+    A build that was interrupted goes on; a finished one of the same is left as it is.
 
     Raises SettingsError, NotFoundError and DataError (``file:line``), ResumeError where the output belongs to another
     build.
@@ -78,7 +78,7 @@ def build_corpus(
     plan = {
         "format": FORMAT,
         "tokenizer": describe_tokenizer(tokenizer),
-        "options": {**asdict(encode), **asdict(read)},
+        "options": {**encode.record, **asdict(read)},
         "sources": digests(sources),
     }
     plan = json.loads(json.dumps(plan))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from hub_core.corpus.reading import Document
 from hub_core.corpus.sentences import split_sentences
 from hub_core.corpus.store import token_type
+from hub_core.corpus.units import EntityFinder, Lexicon
 from hub_core.errors import DataError
 from hub_core.examples import Array
 from hub_core.plugins import catalog
@@ -32,11 +34,20 @@ class EncodeOptions:
     - `whole_word`: the segmenter whose words stay whole under masking (``jieba``, ``rjieba``, a plugin's), ``none``
       (a token is a unit), or ``given``: the text is cut into words already, by `word_separator`.
     - `sentences`: ``split`` ends them at punctuation, ``lines`` at line ends.
+    - `lexicon`: phrases that are units where they stand; `entities`: a module (for token-cls) that finds more of them.
     """
 
     whole_word: str = "jieba"
     sentences: str = "split"
     word_separator: str = " "
+    lexicon: tuple[str, ...] = ()
+    entities: str | None = None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The options as plain data; of the phrases a hash."""
+        phrases = hashlib.sha256("\n".join(self.lexicon).encode("utf-8", "surrogatepass")).hexdigest()
+        return {**asdict(self), "lexicon": phrases if self.lexicon else None}
 
 
 @dataclass(frozen=True)
@@ -84,13 +95,12 @@ class Encoder:
                 owners.append(number)
         text = _BREAK.join(sentences)
         ids, first, last = self._tokens(text)
+        starts = np.cumsum([0, *(len(sentence) + 1 for sentence in sentences)], dtype=np.int64)
         joined = np.zeros(len(ids), dtype=np.bool_)
-        if self._options.whole_word != "none":
-            cut = np.zeros(len(text) + 2, dtype=np.bool_)
-            cut[np.cumsum(words, dtype=np.int64)] = True
+        if self._has_units:
+            cut = self._cuts(words, sentences, starts)
             # Tokens of one word may all have the span of the whole word: they begin before the last one ends.
             joined[1:] = (first[1:] < last[:-1]) | ((first[1:] == last[:-1]) & ~cut[first[1:]])
-        starts = np.cumsum([0, *(len(sentence) + 1 for sentence in sentences)], dtype=np.int64)
         counts = np.bincount(np.searchsorted(starts, first, side="right") - 1, minlength=len(sentences))
         kept = counts > 0
         per_document = np.bincount(np.array(owners, dtype=np.int64)[kept], minlength=len(documents))
@@ -102,6 +112,36 @@ class Encoder:
             int(starts[-1]) - len(sentences),
             int((ids == self._tokenizer.unk_id).sum()),
         )
+
+    @property
+    def _has_units(self) -> bool:
+        return self._options.whole_word != "none" or bool(self._options.lexicon or self._options.entities)
+
+    def _cuts(self, words: list[int], sentences: list[str], starts: Array) -> Array:
+        """Whether a unit ends before each character of sentences with breaks between them."""
+        cut = np.full(int(starts[-1]) + 2, self._options.whole_word == "none")
+        cut[np.cumsum(words, dtype=np.int64)] = True
+        for sentence, start, found in zip(sentences, starts.tolist(), self._spans(sentences), strict=False):
+            for first, last in found:
+                cut[start + first + 1 : start + last] = False
+                cut[[start + first, start + last]] = True
+            cut[[start, start + len(sentence)]] = True
+        return cut
+
+    def _spans(self, sentences: list[str]) -> Iterable[list[tuple[int, int]]]:
+        """What is larger than a word in each sentence; phrases of the lexicon win over what the module finds."""
+        phrases = [self._lexicon.spans(sentence) for sentence in sentences] if self._options.lexicon else None
+        found = self._finder.spans(sentences) if self._options.entities else None
+        empty: list[list[tuple[int, int]]] = [[] for _ in sentences]
+        return ([*more, *known] for known, more in zip(phrases or empty, found or empty, strict=True))
+
+    @cached_property
+    def _lexicon(self) -> Lexicon:
+        return Lexicon(self._options.lexicon)
+
+    @cached_property
+    def _finder(self) -> EntityFinder:
+        return EntityFinder(self._options.entities or "")
 
     def _tokens(self, text: str) -> tuple[Array, Array, Array]:
         """Ids, and the first and the one-past-last character of each, of sentences with breaks between them.

@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: ``best_model/``, ``epoch_N/`` (module folders) and ``state/``."""
+"""What a run leaves in its folder: ``best_model/``, ``epoch_N/``, ``step_N/`` (module folders) and ``state/``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Checkpoints:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):
                 pass  # it can be written
-            self._remove([*([] if keep_best else [self.best]), self.visualization, *self._epochs()])
+            self._remove([*([] if keep_best else [self.best]), self.visualization, *self._all()])
         except OSError as error:
             raise CheckpointError(
                 f"checkpoint_dir {self.folder} cannot be written: {error.strerror or error}"
@@ -57,7 +57,7 @@ class Checkpoints:
         """Remove the weights that a run left and what it would continue from, and the folder where it is then empty."""
         if self.folder.is_dir():
             self.sweep()
-            self._remove([self.best, *self._epochs()])
+            self._remove([self.best, *self._all()])
             for empty in (self.state, self.folder):
                 if empty.is_dir() and not any(empty.iterdir()):
                     empty.rmdir()
@@ -86,14 +86,24 @@ class Checkpoints:
         for old in others[: max(0, len(others) + 1 - keep)] if keep else []:
             shutil.rmtree(old)
 
+    def save_step(self, module: TorchModule, step: int, metrics: Mapping[str, float]) -> None:
+        """Write ``step_N/``, which stays."""
+        module.save(self.folder / f"step_{step}", dtype=self.dtype, metrics=metrics)
+
     def _epochs(self) -> list[Path]:
         """The ``epoch_N`` folders, in the order of N."""
-        found = [path for path in self.folder.iterdir() if re.fullmatch(r"epoch_\d+", path.name)]
-        return sorted(found, key=lambda path: int(path.name.removeprefix("epoch_")))
+        return self._numbered("epoch")
+
+    def _all(self) -> list[Path]:
+        return [*self._numbered("epoch"), *self._numbered("step")]
+
+    def _numbered(self, what: str) -> list[Path]:
+        found = [path for path in self.folder.iterdir() if re.fullmatch(rf"{what}_\d+", path.name)]
+        return sorted(found, key=lambda path: int(path.name.removeprefix(f"{what}_")))
 
 
 #: What `hub_core.paths` calls a folder of a run that is still being written.
-_STAGED = re.compile(r"\.(best_model|epoch_\d+|step-\d+)\.[0-9a-f]{32}\.tmp")
+_STAGED = re.compile(r"\.(best_model|epoch_\d+|step_\d+|step-\d+)\.[0-9a-f]{32}\.tmp")
 
 
 def _is_ours(path: Path) -> bool:

@@ -16,7 +16,7 @@ from hub_core.train.settings import TrainSettings
 
 #: Settings that may change between two parts of a run: none of them changes what a step does.
 _FREE = (
-    *("resume", "save_dtype", "keep_epochs", "state_steps", "log_to"),
+    *("resume", "save_dtype", "keep_epochs", "save_steps", "state_steps", "log_to", "recompute"),
     *("evaluate_every", "eval_interval", "metric", "patience", "min_delta"),
 )
 

@@ -17,6 +17,7 @@ from hub_core.train.compiling import padded_lengths
 from hub_core.train.interrupts import Interrupts
 from hub_core.train.judging import Judge
 from hub_core.train.layers import frozen_parameters, without_gradients
+from hub_core.train.recomputing import recomputing
 from hub_core.train.reporting import Reporter
 from hub_core.train.schedule import LearningRates
 from hub_core.train.shares import whole_state
@@ -26,6 +27,7 @@ from hub_core.train.trackers import TrackedRun, Tracker
 from hub_core.train.watch import Watch
 
 if TYPE_CHECKING:
+    from hub_core.torch_module import TorchModule
     from hub_core.train.trainer import Trainer
 
 Metrics = dict[str, float]
@@ -86,7 +88,7 @@ class Loop:
 
     def go(self) -> TrainResult:
         """The whole run: continue or start, epochs, evaluation, saving."""
-        with without_gradients(frozen_parameters(self.model, self.settings)):
+        with without_gradients(frozen_parameters(self.model, self.settings)), recomputing(self.model, self.settings):
             return self._go()
 
     def _go(self) -> TrainResult:
@@ -205,6 +207,8 @@ class Loop:
         step, interval = self.progress.global_step, self.settings.eval_interval
         due = interval and step % interval == 0 and step < self.total_steps
         evaluated = due and self._evaluate()
+        if self.settings.save_steps and step % self.settings.save_steps == 0:
+            self._save_module(lambda module, metrics: self.checkpoints.save_step(module, step, metrics))
         self._ask("on_step")
         if evaluated:
             self._ask("on_evaluation")
@@ -257,13 +261,18 @@ class Loop:
 
     def _save_epoch(self, epoch: int) -> None:
         """Write ``epoch_N``."""
+        keep = self.settings.keep_epochs
+        self._save_module(lambda module, metrics: self.checkpoints.save_epoch(module, epoch, metrics, keep=keep))
+
+    def _save_module(self, save: Callable[[TorchModule, Metrics], None]) -> None:
+        """Save the module as it is now, with what was measured of it."""
         self._check_finite()
         self.stepper.gather()
         progress = self.progress
         metrics = (progress.latest or {}) if progress.evaluated == progress.global_step else {}
         with self.average.applied() if self.average else nullcontext():
             if self.processes.is_main:
-                self.checkpoints.save_epoch(self.model, epoch, metrics, keep=self.settings.keep_epochs)
+                save(self.model, metrics)
 
     def _evaluate(self) -> bool:
         """Measure the module as it is now, once, and save it where it is the best so far; whether that was done."""

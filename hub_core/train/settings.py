@@ -58,6 +58,7 @@ class TrainSettings:
     precision: Literal["auto", "float32", "bf16", "fp16"] = _setting(
         "auto", "precision of the forward and backward pass; auto: bf16 where the device has it and it is quicker"
     )
+    recompute: bool = _setting(False, "compute activations again in the backward pass: less memory, a third more time")
     compile: bool = _setting(False, "compile the network (torch.compile), for rows padded to one of eight lengths")
     sharding: Literal["none", "full"] = _setting(
         "none",
@@ -74,6 +75,7 @@ class TrainSettings:
     min_delta: float = _setting(0.0, "by how much the metric must be larger for patience to count it as better")
     save_dtype: Literal["float32", "float16", "bfloat16"] = _setting("float32", "how checkpoints store the weights")
     keep_epochs: int = _setting(3, "how many epoch_N folders to keep; 0: all")
+    save_steps: int = _setting(0, "optimizer steps between step_N folders, all of which stay; 0: none")
     state_steps: int = _setting(0, "optimizer steps between resumable states; 0: at the end of every epoch")
     resume: Literal["auto", "never"] = _setting("auto", "continue an interrupted run in checkpoint_dir, or start anew")
     log_to: tuple[str, ...] = _setting((), "trackers to log to: tensorboard, trackio, swanlab, wandb, mlflow")
@@ -176,6 +178,7 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "patience": (0, 1e9),
     "min_delta": (0, 1e9),
     "keep_epochs": (0, 1e9),
+    "save_steps": (0, 1e12),
     "state_steps": (0, 1e12),
     "seed": (0, 2**63 - 1),
 }
