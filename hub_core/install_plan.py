@@ -97,7 +97,8 @@ def plan_registered(spec: ModuleSpec, registry: Registry) -> Plan:
     """
     if spec.unavailable is not None:
         raise InstallError(
-            f"{spec.title} cannot be fetched: {spec.unavailable}. If you have its files, "
+            f"{spec.title} cannot be fetched: {spec.unavailable}. If you have its files "
+            "(with weights in safetensors, of torch or of Paddle), "
             f"`hub convert FOLDER OUT --name {spec.name} --version {spec.version}` makes a module of them and "
             "`hub install ./OUT` installs it"
         )

@@ -38,7 +38,7 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
     version: str | None = None,
     task: str | None = None,
     label_map: Mapping[Any, str] | Sequence[str] | None = None,
-    num_classes: int = 2,
+    num_classes: int | None = None,
     load_checkpoint: str | Path | None = None,
     suffix: bool = False,
     task_options: Mapping[str, Any] | None = None,
@@ -58,7 +58,7 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
       checkpoint remembers its task and labels; a base module gets a new, random head, which is announced (embedding
       needs none, and masked-lm has the one of pre-training where the file holds it). None on a base module loads the
       bare encoder, on a module of several heads all of them.
-    - `label_map`: ``{0: label, ...}`` or the labels in order; `num_classes` is for seq-cls without label names.
+    - `label_map`: ``{0: label, ...}`` or the labels in order; `num_classes` (2) is for seq-cls without label names.
     - `head`: the name of one head of a module that has several.
     - `load_checkpoint`: weights to use instead: a checkpoint folder, a file in it, or a PaddleHub user's own
       ``model.pdparams`` (task and labels then come from this call).
@@ -80,7 +80,7 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
     wanted = _Wanted(
         None if task is None else _TASK_ALIASES.get(task, task),
         None if label_map is None else labels_from_map(label_map),
-        positive("num_classes", num_classes),
+        None if num_classes is None else positive("num_classes", num_classes),
         task_options or {},
         suffix,
         new_head,
@@ -128,7 +128,7 @@ class _Wanted:
 
     task: str | None
     labels: tuple[str, ...] | None
-    num_classes: int
+    num_classes: int | None
     options: Mapping[str, Any]
     suffix: bool
     new_head: bool
@@ -341,6 +341,11 @@ def _choose_head(spec: ModuleSpec, wanted: _Wanted, own: Catalog) -> _Head:
     if stored is not None and not wanted.new_head:
         kind = own.get("task", stored.task)
         agreed = _agreed_labels(spec, stored, wanted.labels)
+        if wanted.num_classes is not None and wanted.labels is None and wanted.num_classes != len(agreed):
+            raise LabelError(
+                f"num_classes={wanted.num_classes}, but {spec.title} has {len(agreed)} labels: {', '.join(agreed)}. "
+                "Leave it out to use them, or pass new_head=True for a fresh head"
+            )
         return _Head(kind(agreed, {**stored.options, **wanted.task_options(kind)}), name=stored.name)
     if wanted.task is None:
         if wanted.labels is not None:
@@ -352,7 +357,7 @@ def _choose_head(spec: ModuleSpec, wanted: _Wanted, own: Catalog) -> _Head:
     _check_supported(wanted.task, spec.supports, f"for {spec.title}")
     kind = known[wanted.task].load()
     options = wanted.task_options(kind)
-    return _Head(kind(kind.labels_for(wanted.labels, wanted.num_classes, options), options), fresh=True)
+    return _Head(kind(kind.labels_for(wanted.labels, wanted.num_classes or 2, options), options), fresh=True)
 
 
 def _of_chosen(tensors: Mapping[str, Tensor], spec: ModuleSpec, head: _Head) -> Mapping[str, Tensor]:

@@ -333,3 +333,12 @@ def test_an_installed_checkpoint_is_a_module(checkpoint: Path, tmp_path: Path) -
     installed = install(checkpoint)
     shutil.rmtree(checkpoint)
     assert answers(hub.Module(name=installed.spec.name)) == expected
+
+
+def test_a_number_of_classes_that_is_not_the_modules(base: Path, tmp_path: Path) -> None:
+    hub.Module("ernie", task="seq-cls", label_map=["bad", "good"]).save(tmp_path / "moods")
+    with pytest.raises(LabelError, match="num_classes=5, but .* has 2 labels: bad, good"):
+        hub.Module(directory=tmp_path / "moods", task="seq-cls", num_classes=5)
+    assert hub.Module(directory=tmp_path / "moods", task="seq-cls", num_classes=2).labels == ("bad", "good")
+    fresh = hub.Module(directory=tmp_path / "moods", task="seq-cls", num_classes=5, new_head=True)
+    assert len(fresh.labels) == 5

@@ -431,3 +431,17 @@ def test_a_bilstm_learns(tmp_path: Path, task: str) -> None:
     _, result = train(tmp_path, module, epochs=12, rows=rows, eval_dataset=rows, optimizer=optimizer)
     assert result.best is not None
     assert result.best["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("step", ["training_step", "validation_step", "learning_rate_step", "save_model"])
+def test_a_subclass_with_paddlehubs_steps_is_refused(step: str) -> None:
+    with pytest.raises(SettingsError, match=f"Mine defines {step}, which this trainer does not call"):
+        type("Mine", (Trainer,), {step: lambda self: None})
+    assert issubclass(type("Mine", (Trainer,), {"more": 1}), Trainer)
+
+
+def test_evaluate_refuses_what_it_would_not_use(tmp_path: Path) -> None:
+    trainer, _ = train(tmp_path, epochs=1)
+    with pytest.raises(SettingsError, match="collate_fn is for train"):
+        trainer.evaluate(ROWS, collate_fn=lambda rows: Batch({"main": {}}))
+    assert trainer.evaluate(ROWS, num_workers=2) == trainer.evaluate(ROWS)

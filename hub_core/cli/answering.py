@@ -58,7 +58,8 @@ def run(
         raise click.UsageError("nothing to answer: give TEXTS, --input-text or --input-path")
     _check_texts(given)
     predictor = load_answering(name, how).predictor(dtype=how.dtype)
-    asked = given if text_pair is None else [(text, text_pair) for text in given]
+    names = predictor.task.asked_names
+    asked = given if text_pair is None else [dict(zip(names, (text, text_pair), strict=True)) for text in given]
     examples = [predictor.task.example(item, key=f"text {at}") for at, item in enumerate(asked, start=1)]
     if input_path is not None:
         from hub_core.data.texts import read_texts

@@ -104,7 +104,7 @@ class Answering(ABC):
         if self.task is None:
             raise SettingsError(
                 f"{self.spec.title} was loaded without a task; pass task= and label_map= to hub.Module "
-                f"(this module supports: {', '.join(self.spec.supports) or 'none'})"
+                f"(this module supports: {', '.join(self.spec.supports) or 'none'}); get_embedding gives its vectors"
             )
         return self.task
 

@@ -89,6 +89,16 @@ class Trainer:
         self.callbacks = tuple(callbacks)
         self._add_objective_parameters()
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a subclass with PaddleHub's steps: nothing would call them."""
+        super().__init_subclass__(**options)
+        if lost := sorted(_PADDLEHUB_STEPS & vars(cls).keys()):
+            raise SettingsError(
+                f"{cls.__name__} defines {', '.join(lost)}, which this trainer does not call: give it "
+                "an objective (hub_core.train.objectives.Objective) for another loss, a callback "
+                "(hub_core.train.callbacks.Callback) for what happens beside the steps, and TrainSettings for rates"
+            )
+
     def train(
         self,
         train_dataset: Sequence[Example],
@@ -146,10 +156,17 @@ class Trainer:
         self,
         eval_dataset: Sequence[Example],
         batch_size: int = 1,
-        num_workers: int = 0,  # noqa: ARG002  (PaddleHub's argument; rows are encoded in this process)
-        collate_fn: Collate | None = None,  # noqa: ARG002
+        num_workers: int = 0,
+        collate_fn: Collate | None = None,
     ) -> dict[str, Metrics]:
-        """Scores over a whole labelled corpus: ``{"metrics": {"f1": ...}}``. Every process gets the same answer."""
+        """Scores over a whole labelled corpus: ``{"metrics": {"f1": ...}}``. Every process gets the same answer.
+
+        `num_workers` changes nothing: rows are encoded here. Raises SettingsError for a `collate_fn`, which shapes
+        what is trained on: scores are those of `predict`, on rows as it reads them.
+        """
+        _whole_number("num_workers", num_workers, least=0)
+        if collate_fn is not None:
+            raise SettingsError("collate_fn is for train: evaluate measures what predict answers; leave it out")
         evaluate = self._evaluation(eval_dataset, batch_size)
         return {"metrics": evaluate()}
 
@@ -252,6 +269,15 @@ class Trainer:
             "objective": type(self.objective).__name__,
             "optimizer": describe_optimizer(self.optimizer, by_settings=self._made_optimizer),
         }
+
+
+#: What PaddleHub's users write into a subclass.
+_PADDLEHUB_STEPS = frozenset(
+    {
+        *("training_step", "validation_step", "optimizer_step", "optimizer_zero_grad", "learning_rate_step"),
+        *("load_model", "save_model"),
+    }
+)
 
 
 def _with_precision(settings: TrainSettings, model: TorchModule, device: torch.device) -> TrainSettings:
