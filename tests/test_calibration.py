@@ -100,5 +100,14 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "is the module itself" in shell.fails(*asked, "--output", tmp_path / "module")
     renamed = (tmp_path / "dev.tsv").rename(tmp_path / "other.tsv")
     renamed.write_text("\n".join(["words\tmoods", *rows[1:]]) + "\n", encoding="utf-8")
-    asked = (*asked, "--split", "other", "--columns", "words=text,moods=label", "--output", tmp_path / "again", "--json")
+    asked = (
+        *asked,
+        "--split",
+        "other",
+        "--columns",
+        "words=text,moods=label",
+        "--output",
+        tmp_path / "again",
+        "--json",
+    )
     assert shell(*asked).json == {**found, "module": str(tmp_path / "again")}

@@ -198,7 +198,7 @@ class TestReading:
         report = check_folder(tmp_path)
         assert (report.task, report.broken) == (
             "seq-cls",
-            (f"{path}:1: the second text is missing, which 1 of the rows have",),
+            (f"{path}:1: no second text, unlike 1 other row",),
         )
 
     def test_units_that_something_else_joins(self, tmp_path: Path) -> None:

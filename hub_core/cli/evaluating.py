@@ -10,7 +10,7 @@ import click
 
 from hub_core.cli.answering import predictions
 from hub_core.cli.command import command
-from hub_core.cli.loading import load_answering
+from hub_core.cli.loading import check_one_head, load_answering
 from hub_core.cli.options import (
     PATH,
     Answering,
@@ -81,6 +81,7 @@ def evaluate(
     module = load_answering(name, how)
     predictor = module.predictor(dtype=how.dtype)
     task = predictor.task
+    check_one_head(module.spec.title, task)
     examples = asked.rows(task)
     metrics = task.metrics(examples, list(predictions(predictor, examples, how)))
     record = {"module": module.spec.title, "data": data, "split": split, "rows": len(examples), **metrics}
@@ -186,6 +187,7 @@ def _answers(name: str, asked: _Asked, how: Answering) -> tuple[str, Task, list[
     """A module's title, its task, the rows, and its answers to them."""
     module = load_answering(name, how)
     predictor = module.predictor(dtype=how.dtype)
+    check_one_head(module.spec.title, predictor.task)
     examples = asked.rows(predictor.task)
     return module.spec.title, predictor.task, examples, predictions(predictor, examples, how)
 

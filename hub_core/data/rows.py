@@ -108,7 +108,7 @@ def to_examples(rows: Iterable[Row], reading: RowReading, problems: Problems) ->
             if bad.in_header:
                 return
     for line in single if pairs else ():
-        problems.add(f"{file}:{line}", f"the second text is missing, which {pairs} of the rows have")
+        problems.add(f"{file}:{line}", f"no second text, unlike {counted(pairs, 'other row')}")
 
 
 @overload
