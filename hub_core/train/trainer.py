@@ -175,7 +175,8 @@ class Trainer:
 
     def _encode(self, dataset: Iterable[Example], what: str) -> list[list[Features]]:
         """Encode rows, all of which must have labels that the task knows. Raises DataError for others, and for none."""
-        encoded = encode_all(list(dataset), self.task, self.model.tokenizer, self._checked_length(dataset))
+        length, files = self._checked_length(dataset), getattr(dataset, "files", ())
+        encoded = encode_all(list(dataset), self.task, self.model.tokenizer, length, files=files)
         if not any(encoded):
             raise DataError([f"the {what} data has no rows"])
         return encoded
