@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -313,3 +314,11 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     pair = shell("run", tmp_path / "ckpt" / "best_model", TEXTS[0], "--text-pair", TEXTS[1])
     assert pair.code == 0, pair.err
     assert "similarity" in pair.out
+    rows = [{"text": "一", "text_b": "二", "negative": ["三", "四"][:count]} for count in (1, 2)]
+    (folder / "odd.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    said = shell.fails(
+        *("train", "--module", tmp_path / "base", "--task", "embedding", "--data", folder, "--train-split", "odd"),
+        *("--dev-split", "", "--checkpoint-dir", tmp_path / "other", "--no-tensorboard"),
+    )
+    assert f"{folder}/odd.jsonl:" in said
+    assert re.search(r"2 negatives, others have 1|1 negative, others have 2", said)

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from hub_core.data.dataset import DataFile
 from hub_core.data.encodings import keep_encodings
 from hub_core.errors import DataError, LabelError
 from hub_core.examples import Array, Batch, Example, Features
@@ -31,35 +29,26 @@ _CHUNK_STEPS = 50
 _WORTH = 1.1
 
 
-def encode_all(
-    examples: Sequence[Example],
-    task: Task,
-    tokenizer: Tokenizer,
-    max_seq_len: int,
-    *,
-    files: Sequence[DataFile] = (),
-) -> list[list[Features]]:
+def encode_all(examples: Sequence[Example], task: Task, tokenizer: Tokenizer, max_seq_len: int) -> list[list[Features]]:
     """Encode labelled rows: one list of windows per example. Raises DataError naming rows without a known label.
 
-    Many rows are encoded once and kept (`hub_core.data.encodings`). `files` are those that the rows were read from.
+    Many rows are encoded once and kept (`hub_core.data.encodings`).
     """
     return keep_encodings(
-        examples, task, tokenizer, max_seq_len, lambda: _encode_all(examples, task, tokenizer, max_seq_len, files)
+        examples, task, tokenizer, max_seq_len, lambda: _encode_all(examples, task, tokenizer, max_seq_len)
     )
 
 
 def _encode_all(
-    examples: Sequence[Example], task: Task, tokenizer: Tokenizer, max_seq_len: int, files: Sequence[DataFile]
+    examples: Sequence[Example], task: Task, tokenizer: Tokenizer, max_seq_len: int
 ) -> list[list[Features]]:
     encoded, problems = [], []
-    folders = {file.path.name: file.path.parent for file in files}
     for number, example in enumerate(examples, start=1):
         try:
             task.check_labelled(example)
             encoded.append(task.encode(example, tokenizer, max_seq_len))
         except LabelError as error:
-            folder = folders.get(example.key.rpartition(":")[0], Path())
-            problems.append(f"{folder / (example.key or f'row {number}')}: {error}")
+            problems.append(f"{example.key or f'row {number}'}: {error}")
     if problems:
         raise DataError(problems[:20], more=max(0, len(problems) - 20))
     return encoded
