@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 import torch
 from command_line import Hub, Outcome, write_reviews
@@ -245,6 +249,67 @@ class TestPredict:
         assert output.read_bytes() == before
         assert list(output.parent.iterdir()) == [output]
 
+    def test_every_answer_has_its_row(self, hub: Hub, classifier: Path, tagger: Path, tmp_path: Path) -> None:
+        def answers(module: Path, data: Path, *more: str) -> list[dict[str, Any]]:
+            return [json.loads(line) for line in hub("predict", "-m", module, "--data", data, *more).out.splitlines()]
+
+        lines = tmp_path / "texts.txt"
+        lines.write_text("好的\n\n不是\n", encoding="utf-8")
+        assert [row["key"] for row in answers(classifier, lines)] == ["texts.txt:1", "texts.txt:3"]
+        assert "columns" not in answers(classifier, lines)[0]
+        table = tmp_path / "texts.jsonl"
+        table.write_text(
+            '{"id": 7, "text": "好", "probability": [1], "label": "x"}\n{"text": "不"}\n', encoding="utf-8"
+        )
+        for module in (classifier, tagger):
+            first, second = answers(module, table)
+            assert (first["key"], first["columns"]) == ("texts.jsonl:1", {"id": 7, "probability": [1]})
+            assert (second["key"], "columns" in second) == ("texts.jsonl:2", False)
+        assert 0 < answers(classifier, table)[0]["probability"] < 1
+        header, *_ = hub("run", classifier, "--input-path", table).out.splitlines()
+        assert header.split() == ["text", "label", "probability"]
+        day = datetime.date(2024, 5, 7)
+        pyarrow.parquet.write_table(pyarrow.table({"text": ["好"], "day": [day]}), tmp_path / "texts.parquet")
+        (dated,) = answers(classifier, tmp_path / "texts.parquet")
+        assert (dated["key"], dated["columns"]) == ("texts.parquet:1", {"day": "2024-05-07"})
+
+    def test_questions_keep_their_ids(self, hub: Hub, tmp_path: Path) -> None:
+        tiny_module(tmp_path, task="question-answering", labels=()).save(tmp_path / "module")
+        asked = {"question": "他在哪", "id": "Q1", "answers": []}
+        document = {"data": [{"title": "T", "paragraphs": [{"context": "他在北京。", "qas": [asked]}]}]}
+        (tmp_path / "dev.json").write_text(json.dumps(document), encoding="utf-8")
+        found = json.loads(hub("predict", "-m", tmp_path / "module", "--data", tmp_path / "dev.json").out)
+        assert (found["key"], found["columns"]) == ("dev.json:1", {"id": "Q1", "title": "T"})
+
+    def test_columns_by_other_names_and_without_a_header(self, hub: Hub, classifier: Path, tmp_path: Path) -> None:
+        other, bare = tmp_path / "other.csv", tmp_path / "bare.txt"
+        other.write_text("id,sentence\n7,好的\n", encoding="utf-8")
+        bare.write_text("7\t好的\n8\t不是\n", encoding="utf-8")
+        asked = ("predict", "-m", classifier, "--data")
+        found = json.loads(hub(*asked, other, "--columns", "sentence=text").out)
+        assert (found["text"], found["columns"]) == ("好的", {"id": "7"})
+        first, second = map(json.loads, hub(*asked, bare, "--columns", "id,text").out.splitlines())
+        assert (first["text"], first["columns"], second["key"]) == ("好的", {"id": "7"}, "bare.txt:2")
+        shown = hub("run", classifier, "--input-path", bare, "--columns", "id,text", "--json").json
+        assert shown == [first, second]
+        assert "no column 'words'" in hub.fails(*asked, other, "--columns", "words=text")
+        assert "--columns belongs to --input-path" in hub.fails("run", classifier, "好", "--columns", "a=b", code=2)
+
+    def test_a_pair_that_lacks_a_text(self, hub: Hub, classifier: Path, tmp_path: Path) -> None:
+        path = tmp_path / "test.jsonl"
+        rows = [{"text_b": "会"}, {}, {"text_b": "不"}, {"text_b": None}]
+        path.write_text(
+            "".join(json.dumps({"text_a": "好", "label": "positive", **row}) + "\n" for row in rows), encoding="utf-8"
+        )
+        expected = "unusable data:\n" + "".join(
+            f"  {path}:{line}: no second text, unlike 2 other rows\n" for line in (2, 4)
+        )
+        assert hub.fails("predict", "-m", classifier, "--data", path) == expected
+        assert hub.fails("evaluate", "-m", classifier, "--data", tmp_path) == expected
+        path.rename(tmp_path / "train.jsonl")
+        train = ("train", "-m", classifier, "--task", "seq-cls", "--data", tmp_path, "--dev-split", "")
+        assert hub.fails(*train) == expected.replace("test.jsonl", "train.jsonl")
+
     def test_a_place_that_cannot_be_written(self, hub: Hub, classifier: Path, reviews: Path, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("in the way")
         output = tmp_path / "file" / "answers.jsonl"
@@ -287,6 +352,15 @@ class TestEvaluate:
         record = hub("evaluate", "-m", tagger, "--data", tmp_path, "--json").json
         assert record["rows"] == 2
         assert 0 <= record["f1"] <= 1
+
+    def test_units_that_something_else_joins(self, hub: Hub, tagger: Path, tmp_path: Path) -> None:
+        (tmp_path / "test.tsv").write_text("text\tlabel\n新 华\tB-ORG I-ORG\n", encoding="utf-8")
+        asked = ("--data", tmp_path, "--json")
+        for command in (("evaluate", "-m", tagger), ("compare", tagger, tagger)):
+            said = hub.fails(*command, *asked)
+            assert "test.tsv:2: label 'B-ORG I-ORG' has white space in it" in said
+            assert "--split-char" in said
+            assert hub(*command, *asked, "--split-char", " ").json["rows"] == 1
 
     @pytest.mark.parametrize(
         ("arguments", "said"),

@@ -195,6 +195,12 @@ class TestRefuses:
         (tmp_path / "train.tsv").write_bytes(b"")
         assert "train.tsv:1: the file is empty" in hub.fails(*student)
 
+    def test_units_that_something_else_joins(self, hub: Hub, tmp_path: Path, student: list[object]) -> None:
+        (tmp_path / "train.tsv").write_text("text\tlabel\n新 华\tB-ORG I-ORG\n", encoding="utf-8")
+        wanted = ("--data", tmp_path, "--task", "token-cls", "--dev-split", "", "--epochs", 1, "--min-count", 1)
+        assert "train.tsv:2: label 'B-ORG I-ORG' has white space in it" in hub.fails(*student, *wanted)
+        assert hub(*student, *wanted, "--split-char", " ", "--json").json["steps"] == 1
+
     def test_a_label_of_dev_that_train_does_not_have(self, hub: Hub, tmp_path: Path, student: list[object]) -> None:
         student[student.index("--data") + 1] = write_reviews(tmp_path / "mixed")
         with (tmp_path / "mixed" / "dev.tsv").open("a") as stream:

@@ -339,7 +339,7 @@ class TestOwnLabellingFile:
             "train.tsv:3: the text is empty",
             "train.tsv:4: unit 2 is empty",
             "train.tsv:5: 1 character, but 2 labels",
-            "train.tsv:6: 1 unit (what joins units here is '\\x02'), but 2 labels",
+            "train.tsv:6: 1 unit (what joins units here is '\\x02'; see split_char=, --split-char), but 2 labels",
             "train.tsv:7: label 2 is empty",
         ]
 

@@ -13,7 +13,7 @@ import click
 
 from hub_core.cli.completing import ModuleName
 from hub_core.cli.loading import load_base, trained_labels
-from hub_core.cli.options import PATH, columns_option, data_option, rename_labels, task_options
+from hub_core.cli.options import PATH, columns_option, data_option, rename_labels, split_char_option, task_options
 from hub_core.cli.output import note
 from hub_core.cli.splits import read_split
 
@@ -42,6 +42,7 @@ class Job:
 
     data: str
     columns: Columns | None
+    split_char: str
     task: str
     task_options: Mapping[str, Any]
     module: str | None
@@ -92,6 +93,7 @@ class Job:
             labels=labels,
             renaming=self.rename_labels,
             columns=self.columns,
+            split_char=self.split_char,
             options=self.task_options,
         )
 
@@ -154,6 +156,7 @@ def continuing(folder: Path) -> Iterator[None]:
 _OPTIONS = (
     data_option,
     columns_option,
+    split_char_option,
     click.option("--task", required=True, help="seq-cls, token-cls, text-matching, embedding, masked-lm, ..."),
     task_options,
     click.option(

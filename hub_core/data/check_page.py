@@ -83,7 +83,7 @@ _SPLITS_ABOUT = (
 def _heading(found: DataReport) -> list[Element]:
     rows = sum(one.rows for one in found.splits)
     splits = f"{len(found.splits)} split{'' if len(found.splits) == 1 else 's'}"
-    said = f"{rows:,} rows in {splits}, read for {found.task}; {len(found.broken):,} broken"
+    said = f"{rows:,} rows in {splits}, read for {found.read_for}; {len(found.broken):,} broken"
     return [_e("h1", found.data), _e("p", said)]
 
 

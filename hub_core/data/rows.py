@@ -11,7 +11,7 @@ from typing import Any, overload
 
 from hub_core.data.problems import Problems, counted, shortened
 from hub_core.data.tables import Row, read_table
-from hub_core.errors import NotFoundError, unknown
+from hub_core.errors import NotFoundError, SettingsError, unknown
 from hub_core.examples import Example
 from hub_core.plugins import catalog
 
@@ -42,6 +42,11 @@ class RowReading:
         known = catalog().entries("task")
         if self.task not in known:
             raise NotFoundError(unknown("task", self.task, known, where="to read data for"))
+        if not self.split_char:
+            raise SettingsError("split_char (--split-char) is what joins units, and cannot be empty")
+        defaults = known[self.task].load().option_defaults if self.options else {}
+        for option in self.options.keys() - defaults.keys():
+            raise SettingsError(unknown("option", option, defaults, where=f"of task {self.task}"))
 
     @property
     def has_labels(self) -> bool:
@@ -81,17 +86,29 @@ def read_examples(
 
 
 def to_examples(rows: Iterable[Row], reading: RowReading, problems: Problems) -> Iterator[Example]:
-    """The examples of rows that can be used; what is wrong with the others is added to `problems`."""
+    """The examples of a table's rows that can be used; what is wrong with the others is added to `problems`.
+
+    Where some rows have a second text, those that lack it are a problem too, which is added after the last row.
+    """
     read = catalog().get("task", reading.task).read
     pool: dict[str, str] = {}  # equal units and labels of all rows are one object: a third of the memory
+    pairs, file, single = 0, "", list[int]()
     for row in rows:
         try:
-            yield read(row, reading, pool)
+            example = read(row, reading, pool)
+            if example.pair is None:
+                file = row.file
+                single.append(row.line)
+            else:
+                pairs += 1
+            yield example
         except BadRowError as bad:
             for unit, fault in bad.faults:
                 problems.add(row.where(unit) if not bad.in_header else f"{row.file}:{row.header}", fault)
             if bad.in_header:
                 return
+    for line in single if pairs else ():
+        problems.add(f"{file}:{line}", f"no second text, unlike {counted(pairs, 'other row')}")
 
 
 @overload
@@ -148,8 +165,23 @@ def strings_of(value: Any, column: str) -> tuple[str, ...]:
 def unequal(units: Sequence[str], labels: Sequence[str], split_char: str) -> str:
     """The wording; a text that is one unit was most likely joined by something else."""
     what = "character" if all(len(unit) == 1 for unit in units) else "unit"
-    hint = f" (what joins units here is {split_char!r})" if len(units) == 1 and what == "unit" else ""
+    hint = (
+        f" (what joins units here is {split_char!r}; see split_char=, --split-char)"
+        if len(units) == 1 and what == "unit"
+        else ""
+    )
     return f"{counted(len(units), what)}{hint}, but {counted(len(labels), 'label')}"
+
+
+def spaced(labels: Sequence[str], split_char: str) -> str | None:
+    """What is wrong with labels of units that have white space, which most likely joins them; None: nothing."""
+    found = next((label for label in dict.fromkeys(labels) if label and label.split() != [label]), None)
+    if found is None:
+        return None
+    return (
+        f"label {shortened(found)!r} has white space in it (what joins units and labels here is {split_char!r}; "
+        "split_char=, --split-char says what else does)"
+    )
 
 
 def known_labels(labels: tuple[str, ...], row: Row, reading: RowReading, pool: dict[str, str]) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ class Problem(ABC):
     def check(self, options: Mapping[str, Any]) -> None:
         """Raise SettingsError or LabelError for options and labels that do not go with this question."""
         if options["threshold"] != 0.5:
-            raise SettingsError(f"option 'threshold' belongs to problem 'multi-label', not to {self.problem_type}")
+            raise SettingsError(f"option 'threshold' belongs to problem 'multi-label', not to {options['problem']!r}")
 
     @classmethod
     @abstractmethod

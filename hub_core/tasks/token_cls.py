@@ -101,6 +101,7 @@ class TokenCls(Task):
             label_value,
             other_columns,
             row_key,
+            spaced,
             strings_of,
             unequal,
         )
@@ -119,6 +120,8 @@ class TokenCls(Task):
             labels = strings_of(labels.split(reading.split_char) if isinstance(labels, str) else labels, "labels")
             if len(labels) != len(units):
                 raise BadRowError((0, unequal(units, labels, reading.split_char)))
+            if fault := spaced(labels, reading.split_char):
+                raise BadRowError((0, fault))
             labels = known_labels(labels, row, reading, pool)
         text = "".join(units)
         if len(text) != len(units):  # words, not characters

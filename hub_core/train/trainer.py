@@ -7,6 +7,7 @@ import operator
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,7 +193,7 @@ class Trainer:
 
     def _encode(self, dataset: Iterable[Example], what: str) -> list[list[Features]]:
         """Encode rows, all of which must have labels that the task knows. Raises DataError for others, and for none."""
-        encoded = encode_all(list(dataset), self.task, self.model.tokenizer, self._checked_length(dataset))
+        encoded = encode_all(_placed(dataset), self.task, self.model.tokenizer, self._checked_length(dataset))
         if not any(encoded):
             raise DataError([f"the {what} data has no rows"])
         return encoded
@@ -309,6 +310,13 @@ def _interleave(shares: Sequence[Sequence[Any]]) -> list[Any]:
 
 
 _NOTHING = object()
+
+
+def _placed(dataset: Iterable[Example]) -> list[Example]:
+    """The rows; messages name the whole path of the file that they were read from, where that is known."""
+    paths = {file.path.name: file.path for file in getattr(dataset, "files", ())}
+    named = ((row, *row.key.rpartition(":")) for row in dataset)
+    return [replace(row, key=f"{paths[file]}:{at}") if file in paths else row for row, file, _, at in named]
 
 
 def _warn_cut(features: Sequence[Features], length: int) -> None:
