@@ -83,7 +83,10 @@ def test_one_by_name(full: Path) -> None:
 
 
 def test_what_the_hub_has_not_kept_yet_is_known_too(hub_home: Path) -> None:
-    assert [(cache.name, cache.size) for cache in clear(["encodings", "archives"])] == [("encodings", 0), ("archives", 0)]
+    assert [(cache.name, cache.size) for cache in clear(["encodings", "archives"])] == [
+        ("encodings", 0),
+        ("archives", 0),
+    ]
     assert not hub_home.exists()
     write(hub_home / "cache" / "plugged" / "x", 5)
     assert {cache.name: cache.what for cache in caches()}["plugged"].startswith("kept by something else in ")

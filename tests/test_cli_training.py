@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import fields
@@ -51,6 +52,16 @@ def student(tmp_path: Path, reviews: Path, ckpt: Path) -> list[object]:
 
 
 class TestTraining:
+    def test_a_label_that_seems_misspelt_is_named(
+        self, hub: Hub, student: list[object], reviews: Path, tmp_path: Path
+    ) -> None:
+        data = shutil.copytree(reviews, tmp_path / "misspelt")
+        with (data / "train.tsv").open("a", encoding="utf-8") as rows:
+            rows.write("positiv\t好\n" + "positive\t好\n" * 20)
+        outcome = hub(*student, "--data", data, "--epochs", 1)
+        said = "warning: label 'positiv' (1 in train, none elsewhere) may be 'positive' (20) misspelt"
+        assert outcome.code == 0 and outcome.err.count(said) == 1
+
     def test_a_new_module_from_data_to_answers(self, hub: Hub, student: list[object], ckpt: Path) -> None:
         renamed = ("--rename-labels", "0=negative,1=positive")
         outcome = hub(*student, *renamed, "--epochs", 3, "--log-interval", 2, "--json")

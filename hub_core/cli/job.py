@@ -65,9 +65,14 @@ class Job:
 
     def read(self) -> Rows:
         """Read the data. Raises for rows that cannot be used, and labels that do not fit the module."""
+        from hub_core.data.misspelt import label_counts, misspelt
+
         rows = self._read(self.train_split)
         labels = self._labels(rows.label_list)
-        return Rows(rows, self._read(self.dev_split, labels) if self.dev_split else None, labels)
+        dev = self._read(self.dev_split, labels) if self.dev_split else None
+        for found in misspelt(label_counts(rows), label_counts(dev or ())):
+            note(f"warning: {found}")
+        return Rows(rows, dev, labels)
 
     def trainer(self, rows: Rows, settings: TrainSettings, folder: Path) -> Trainer:
         """A trainer with a module of its own, whose new weights depend on ``settings.seed`` alone."""
