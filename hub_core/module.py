@@ -47,6 +47,8 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
     trust_code: bool = False,
     engine: str | None = None,
     head: str | None = None,
+    source: str | None = None,
+    branch: str | None = None,
 ) -> TorchModule:
     """Load a module, installing it first where it is not installed yet.
 
@@ -69,10 +71,16 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
       ``auto``: its graph where it has one for this task, else torch. By default torch, and a graph only where there are
       no weights. A graph comes as a `hub_core.exported.ExportedModule`, which answers as this one does and does not
       train.
+    - `source` and `branch` are PaddleHub's, and refused with what takes their place.
 
     Raises NotFoundError (unknown name, version or task), LabelError (labels that do not fit), CheckpointError
     (weights that are missing or do not fit), InstallError (files that cannot be fetched).
     """
+    if source is not None or branch is not None:
+        raise SettingsError(
+            "source= and branch= are not taken here: clone the repository and give directory='FOLDER', or "
+            "hub.Module('hf:org/repo') for one at Hugging Face"
+        )
     if (name is None) == (directory is None):
         raise SettingsError("hub.Module needs a name (hub.Module(name='ernie_tiny')) or a directory=, and not both")
     if directory is not None and version is not None:

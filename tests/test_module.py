@@ -86,6 +86,7 @@ def test_paddlehubs_own_names_of_things(base: Path) -> None:
     ("arguments", "error", "message"),
     [
         ({}, SettingsError, "needs a name .* or a directory="),
+        ({"name": "ernie", "source": "https://github.com/a/b"}, SettingsError, r"directory=.*hf:org/repo"),
         ({"name": "ernie", "directory": "x"}, SettingsError, "and not both"),
         ({"name": "erni"}, NotFoundError, "unknown module 'erni'; did you mean 'ernie'"),
         ({"name": "ernie", "version": "9.9"}, NotFoundError, r"(?s)9\.9.*2\.0\.2"),
