@@ -195,9 +195,14 @@ class TestRunRefuses:
         assert hub.fails("run", classifier, "--input-path", path).endswith("texts.txt:1: the file has no text\n")
         path.write_bytes("好\n".encode() + b"\xff\xfe\n" + "不\n".encode("gb18030"))
         said = hub.fails("run", classifier, "--input-path", path)
-        assert f"{path}:2: not UTF-8 (byte 0xff" in said
-        assert f"{path}:3: not UTF-8" in said
-        assert hub.fails("run", classifier, "--input-path", tmp_path).startswith("unusable data:")
+        assert f"{path}:2: not UTF-8 (byte 0xff, number 1), like 1 more line (3)" in said
+
+    def test_a_folder_where_a_file_belongs(self, hub: Hub, classifier: Path, tmp_path: Path) -> None:
+        reviews = write_reviews(tmp_path / "reviews")
+        said = f"{reviews} is a folder; give a file, such as {reviews}/test.tsv\n"
+        assert hub.fails("predict", "-m", classifier, "--data", reviews) == said
+        (tmp_path / "bare").mkdir()
+        assert "give a file, such as" in hub.fails("run", classifier, "--input-path", tmp_path / "bare")
 
     def test_a_gpu_that_is_not_there(self, hub: Hub, classifier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

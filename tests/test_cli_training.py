@@ -231,8 +231,8 @@ class TestRefuses:
                 ["--seed", "-1", "--ema", "2"],
                 "unusable training settings:\n  ema=2.0 must be between 0 and 0.999999\n  seed=-1 must be",
             ),
-            (["--config", "/nowhere.json"], "/nowhere.json cannot be read as JSON"),
-            (["--manifest", "/nowhere.json"], "/nowhere.json cannot be read as JSON"),
+            (["--config", "/nowhere.json"], "no file /nowhere.json"),
+            (["--manifest", "/nowhere.json"], "no file /nowhere.json"),
             (
                 ["--metric", "f2", "--epochs", "2"],
                 "unknown metric 'f2' to compare by; known: accuracy, macro_f1, matthews, micro_f1",
