@@ -100,7 +100,15 @@ class TestFindings:
     def test_a_file_without_its_columns(self, reviews: Path) -> None:
         write(reviews / "dev.tsv", "tag\tsentence", "1\t好", "0\t差")
         report = check_folder(reviews)
-        assert report.broken == (f"{reviews}/dev.tsv:1: no column 'text_a' or 'text'; there are: tag, sentence",)
+        assert report.broken == (
+            f"{reviews}/dev.tsv:1: no column 'text_a' or 'text'; there are: tag, sentence; --columns sentence=text,"
+            "tag=label gives other names; a file without a header needs --columns label,text",
+        )
+        write(reviews / "dev.tsv", "negative\t有点重，屏幕很好。", "positive\t差，吵")
+        (broken,) = check_folder(reviews).broken
+        assert broken.endswith(
+            "there are: negative, 有点重，屏幕很好。; a file without a header needs --columns label,text"
+        )
         assert (
             check_folder(reviews, columns={"tag": "label", "sentence": "text"})
             .broken[0]

@@ -286,6 +286,19 @@ class TestEvaluate:
             outcome = hub("evaluate", "-m", classifier, "--data", reviews, "--split", split, *renamed, "--json")
             assert (outcome.json["split"], outcome.json["rows"]) == (split, rows)
 
+    def test_data_for_another_task(
+        self, hub: Hub, classifier: Path, tagger: Path, reviews: Path, tmp_path: Path
+    ) -> None:
+        said = hub.fails("evaluate", "-m", tagger, "--data", reviews)
+        assert said == (
+            f"unusable data:\n  {reviews}/test.tsv:2: one label for a whole text: seq-cls reads that, token-cls needs a "
+            "label for each unit\n"
+        )
+        (tmp_path / "test.tsv").write_text("label\ttext_a\nO\002B-LOC\t在\002京\nO\t在\n", encoding="utf-8")
+        for names in (("evaluate", "-m", classifier), ("compare", classifier, tagger)):
+            said = hub.fails(*names, "--data", tmp_path)
+            assert said.count("\n") == 2 and "test.tsv:2: a label for each unit of the text: token-cls reads" in said
+
     def test_entities(self, hub: Hub, tagger: Path, tmp_path: Path) -> None:
         rows = "".join(f"{c}\t{'B-LOC' if c in '北' else 'I-LOC' if c in '京' else 'O'}\n" for c in TEXT)
         (tmp_path / "test.conll").write_text(rows + "\n" + rows, encoding="utf-8")
@@ -296,7 +309,12 @@ class TestEvaluate:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            ((), "test.tsv:2: unknown label '0'; known: negative, positive\n"),
+            (
+                (),
+                "test.tsv:2: unknown label '0' (5 times); known: negative, positive; rename_labels (such as "
+                "--rename-labels 0=negative,1=positive) gives labels other names\n",
+            ),
+            ((), "test.tsv:3: unknown label '1' (5 times); known: negative, positive\n"),
             (("--split", "tset"), "unknown mode 'tset' in "),
             (("--split", "tset"), "did you mean 'test'?"),
             (

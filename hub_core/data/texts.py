@@ -40,7 +40,7 @@ def read_texts(path: str | Path, *, task: Asked) -> list[Example]:
         there = next((str(files[0]) for files in (splits.get("test"), *splits.values()) if files), path / "test.tsv")
         raise SettingsError(f"{path} is a folder; give a file, such as {there}")
     if table_format(path) is not None:
-        reading = RowReading(task.name, labelled=False, options=task.options)
+        reading = RowReading(task.name, labelled=False, options=task.options, renamable=False)
         rows = to_examples(map(_unlabelled, read_table(path, problems=problems)), reading, problems)
         asked = [replace(row, label=None, units=_units(row)) for row in rows]
         problems.raise_if_any()

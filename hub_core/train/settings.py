@@ -93,7 +93,7 @@ class TrainSettings:
 
     @classmethod
     def from_json(cls, path: Path) -> TrainSettings:
-        """Read settings from a JSON object. Raises NotFoundError, SettingsError for what it does not know or cannot use."""
+        """Read settings from a JSON object. Raises NotFoundError, SettingsError for what it cannot use."""
         return cls().replace(**cls.read(path))
 
     @staticmethod
