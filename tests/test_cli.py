@@ -105,6 +105,8 @@ class TestWrongUsage:
             (["list", "--al"], r"No such option.*--all.*"),
             (["run", "x", "--input-txt", "y"], r"No such option.*--input-text.*"),
             (["train", "--epoch", "2"], r"No such option.*--epochs.*"),
+            (["train", "--lr", "2"], r"No such option '--lr'. Did you mean '--learning-rate'\?"),
+            (["list", "--hepl"], r"No such option.*--help.*"),
             (["show"], r"Missing argument 'NAME'\."),
             (["run", "x"], "nothing to answer: give TEXTS, --input-text or --input-path"),
             (["run", "x", "y", "--batch-size", "0"], r"Invalid value for '--batch-size': 0 is not in the range x>=1\."),

@@ -315,13 +315,13 @@ class TestEvaluate:
                 "--rename-labels 0=negative,1=positive) gives labels other names\n",
             ),
             ((), "test.tsv:3: unknown label '1' (5 times); known: negative, positive\n"),
-            (("--split", "tset"), "unknown mode 'tset' in "),
+            (("--split", "tset"), "unknown split 'tset' in "),
             (("--split", "tset"), "did you mean 'test'?"),
             (
                 ("--rename-labels", "0=negativ,1=positive"),
                 "unknown label 'negativ' in --rename-labels 0=negativ; did you mean",
             ),
-            (("--task", "token-cls"), "unknown task 'token-cls' among those that tiny 1.0.0 is trained for"),
+            (("--task", "token-cls"), "among those that tiny 1.0.0 is trained for; known: seq-cls\n"),
         ],
     )
     def test_what_does_not_fit(

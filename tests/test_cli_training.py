@@ -192,9 +192,11 @@ class TestRefuses:
         student[data] = tmp_path / "nowhere"
         assert hub.fails(*student) == f"no folder {tmp_path / 'nowhere'}\n"
         (tmp_path / "nowhere").mkdir()
-        assert hub.fails(*student).startswith(f"unknown mode 'train' in {tmp_path / 'nowhere'}")
+        assert hub.fails(*student).startswith(f"unknown split 'train' in {tmp_path / 'nowhere'}")
         (tmp_path / "nowhere" / "trian.tsv").write_text("label\ttext_a\n1\ta\n")
         assert "did you mean 'trian'?" in hub.fails(*student)
+        (tmp_path / "nowhere" / "trian.tsv").rename(tmp_path / "nowhere" / "train.tsv")
+        assert hub.fails(*student).endswith("; known: train; --dev-split names another, '' is for none\n")
 
     def test_rows_that_are_wrong_all_at_once(self, hub: Hub, tmp_path: Path, student: list[object]) -> None:
         student[student.index("--data") + 1] = tmp_path

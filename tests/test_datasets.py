@@ -109,7 +109,7 @@ class TestPublic:
 
     def test_a_split_that_the_folder_does_not_have(self, reviews: Path) -> None:
         (reviews / "chnsenticorp/test.tsv").unlink()
-        with pytest.raises(NotFoundError, match=r"unknown mode 'test' in .*known: dev, train, train\.clean$"):
+        with pytest.raises(NotFoundError, match=r"unknown split 'test' in .*known: dev, train, train\.clean$"):
             ChnSentiCorp(mode="test", data_dir=reviews)
 
     def test_labels_get_other_names(self, reviews: Path) -> None:
@@ -231,7 +231,7 @@ class TestOwnClassificationFile:
         write(tmp_path / "train.tsv", "1\t好")
         with pytest.raises(NotFoundError, match="unknown mode 'trian' of TextClassificationDataset; did you mean 'tra"):
             TextClassificationDataset(tmp_path, mode="trian", data_file="train.tsv")
-        with pytest.raises(NotFoundError, match=r"unknown mode 'trian' in .* did you mean 'train'"):
+        with pytest.raises(NotFoundError, match=r"unknown split 'trian' in .* did you mean 'train'"):
             TextClassificationDataset(tmp_path, mode="trian")
         with pytest.raises(NotFoundError, match=r"no file .*dev\.tsv"):
             TextClassificationDataset(tmp_path, mode="dev", data_file="dev.tsv", label_list=["1"])
@@ -379,9 +379,9 @@ class TestFolder:
     def test_candidates(self, tmp_path: Path) -> None:
         write(tmp_path / "dev.csv", "x")
         write(tmp_path / "valid.tsv.gz", "x")
-        with pytest.raises(SettingsError, match=r"has dev\.csv and valid\.tsv\.gz, all of mode 'dev'; keep one"):
+        with pytest.raises(SettingsError, match=r"has dev\.csv and valid\.tsv\.gz, all of split 'dev'; keep one"):
             find_split(tmp_path, "dev")
-        with pytest.raises(NotFoundError, match=r"unknown mode 'train' in .*; known: dev"):
+        with pytest.raises(NotFoundError, match=r"unknown split 'train' in .*; known: dev"):
             find_split(tmp_path, "train")
         with pytest.raises(NotFoundError, match="no folder"):
             find_split(tmp_path / "gone", "train")

@@ -16,6 +16,7 @@ from hub_core.cli.loading import load_base, trained_labels
 from hub_core.cli.options import PATH, columns_option, data_option, rename_labels, task_options
 from hub_core.cli.output import note
 from hub_core.cli.splits import read_split
+from hub_core.errors import NotFoundError
 
 if TYPE_CHECKING:
     from hub_core.data.dataset import Dataset
@@ -69,7 +70,7 @@ class Job:
 
         rows = self._read(self.train_split)
         labels = self._labels(rows.label_list)
-        dev = self._read(self.dev_split, labels) if self.dev_split else None
+        dev = self._read_dev(labels) if self.dev_split else None
         for found in misspelt(label_counts(rows), label_counts(dev or ())):
             note(f"warning: {found}")
         return Rows(rows, dev, labels)
@@ -99,6 +100,12 @@ class Job:
             columns=self.columns,
             options=self.task_options,
         )
+
+    def _read_dev(self, labels: Sequence[str]) -> Dataset:
+        try:
+            return self._read(self.dev_split, labels)
+        except NotFoundError as error:
+            raise NotFoundError(f"{error}; --dev-split names another, '' is for none") from error
 
     def _labels(self, found: Sequence[str]) -> Sequence[str]:
         if self.module is None or self.new_head:

@@ -7,13 +7,14 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from functools import cached_property
 from io import TextIOWrapper
 from types import MappingProxyType
 from typing import Any
 
 import click
-from click.exceptions import Exit, NoArgsIsHelpError
+from click.exceptions import Exit, NoArgsIsHelpError, NoSuchOption
 
 from hub_core.cli.command import COMPLETION_VARIABLE, CONTEXT, PROGRAM, Group, debug_option, is_debug
 from hub_core.cli.output import note, plain_notes
@@ -182,10 +183,24 @@ def _kept_level() -> str | None:
 
 
 def _wrong_usage(error: click.UsageError) -> int:
+    if isinstance(error, NoSuchOption) and error.ctx is not None:
+        error.possibilities = _meant(error.option_name.lstrip("-"), error.ctx)
     note(f"error: {error.format_message()}")
     if error.ctx is not None:
         note(f"{error.ctx.get_usage()}\n`{error.ctx.command_path} --help` says more")
     return error.exit_code
+
+
+def _meant(name: str, ctx: click.Context) -> list[str]:
+    """The options that a name may be meant for: those it stands for by its letters (`lr`), else near matches."""
+    known = [
+        text.lstrip("-")
+        for one in ctx.command.get_params(ctx)
+        for text in (*one.opts, *one.secondary_opts)
+        if "--" in text
+    ]
+    letters = [text for text in known if "".join(word[0] for word in text.split("-")) == name]
+    return [f"--{text}" for text in letters or get_close_matches(name, known)]
 
 
 def _worded(error: Exception) -> str:

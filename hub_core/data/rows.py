@@ -186,7 +186,7 @@ def _columns_remedy(row: Row, names: Sequence[str]) -> str:
     meant = {others[-1]: "text"} if names == TEXT and others else {}
     if others and others[0] not in meant and not any(name in row.columns for name in LABEL):
         meant[others[0]] = "label"
-    if names not in (TEXT, LABEL):
+    if not meant or names not in (TEXT, LABEL):
         return ""
     remedies = []
     if all(_NAME.fullmatch(str(name)) for name in meant):
