@@ -16,7 +16,7 @@ from hub_core.install_plan import request_kind
 from hub_core.installation import ensure, resolve
 from hub_core.labels import labels_from_map
 from hub_core.plugins import Catalog
-from hub_core.spec import MANIFEST, WEIGHTS, HeadSpec, ModuleSpec, canonical, read_manifest
+from hub_core.spec import BEST, MANIFEST, WEIGHTS, HeadSpec, ModuleSpec, canonical, read_manifest
 from hub_core.tasks.task import Task, positive
 from hub_core.trust import module_catalog
 
@@ -125,8 +125,8 @@ def spec_of_folder(folder: Path) -> ModuleSpec:
         raise NotFoundError(f"directory={str(folder)!r} is not a folder")
     if (folder / MANIFEST).is_file():
         return read_manifest(folder)
-    if (folder / _BEST / MANIFEST).is_file():
-        raise NotFoundError(f"directory={str(folder)!r} is no module folder; {str(folder / _BEST)!r} is one")
+    if (folder / BEST / MANIFEST).is_file():
+        raise NotFoundError(f"directory={str(folder)!r} is no module folder; {str(folder / BEST)!r} is one")
     return adopt_hf_folder(folder)
 
 
@@ -179,7 +179,7 @@ class _Checkpoint:
             return cls(folder, None, path)
         foreign = [path / name for name in _FOREIGN if (path / name).is_file()]
         if not foreign:
-            best = f"; {str(path / _BEST)!r} is one" if (path / _BEST / MANIFEST).is_file() else ""
+            best = f"; {str(path / BEST)!r} is one" if (path / BEST / MANIFEST).is_file() else ""
             raise CheckpointError(
                 f"{path} is not a checkpoint: it has neither {MANIFEST} nor {', '.join(_FOREIGN)}{best}"
             )
@@ -200,8 +200,6 @@ class _Checkpoint:
 
 _FOREIGN = ("model.pdparams", "model_state.pdparams", "pytorch_model.bin", "model.safetensors")
 _SUFFIXES = (".pdparams", ".bin", ".safetensors")
-#: Where a training run keeps its best checkpoint.
-_BEST = "best_model"
 
 
 def _heads_beside(folder: Path) -> tuple[HeadSpec, ...]:

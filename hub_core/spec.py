@@ -21,6 +21,8 @@ from hub_core.errors import HubError, ManifestError, unknown
 
 MANIFEST = "module.json"
 WEIGHTS = "model.safetensors"
+#: Where in its folder a training run keeps its best checkpoint, a module folder.
+BEST = "best_model"
 #: What `hub export` writes beside the manifest: what the graph is, and its files. (A graph in torch's own format holds
 #: pickles: it is loaded from a folder, and never installed.)
 GRAPH = "graph.json"

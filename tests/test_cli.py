@@ -101,6 +101,7 @@ class TestWrongUsage:
         ("arguments", "said"),
         [
             (["lst"], r"unknown command 'lst'; did you mean 'list'\? \d+ are known"),
+            (["serving", "start"], r"there is no 'serving' yet; `hub predict` answers .*"),
             (["config", "mirors"], r"unknown command 'mirors'; did you mean 'mirrors'\? .*"),
             (["list", "--al"], r"No such option.*--all.*"),
             (["run", "x", "--input-txt", "y"], r"No such option.*--input-text.*"),

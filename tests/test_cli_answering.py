@@ -291,8 +291,8 @@ class TestEvaluate:
     ) -> None:
         said = hub.fails("evaluate", "-m", tagger, "--data", reviews)
         assert said == (
-            f"unusable data:\n  {reviews}/test.tsv:2: one label for a whole text: seq-cls reads that, token-cls needs a "
-            "label for each unit\n"
+            f"unusable data:\n  {reviews}/test.tsv:2: one label for a whole text: seq-cls reads that, token-cls needs "
+            "a label for each unit\n"
         )
         (tmp_path / "test.tsv").write_text("label\ttext_a\nO\002B-LOC\t在\002京\nO\t在\n", encoding="utf-8")
         for names in (("evaluate", "-m", classifier), ("compare", classifier, tagger)):

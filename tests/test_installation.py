@@ -287,6 +287,13 @@ def test_names_that_nobody_knows(tmp_path: Path, store: Store, monkeypatch: pyte
     module_folder(tmp_path / "lying-about", "other")
     with pytest.raises(NotFoundError, match=r"for the folder of that name write ./lying-about"):
         install("lying-about", store=store, registry=known)
+    module_folder(tmp_path / "ckpt" / "best_model", "best")
+    with pytest.raises(
+        NotFoundError, match=r"^for the folder of that name write ./ckpt/best_model; unknown module 'ckpt'"
+    ):
+        install("ckpt", store=store, registry=known)
+    with pytest.raises(InstallError, match="ckpt is no module folder; ckpt/best_model is one"):
+        install("./ckpt", store=store, registry=known)
     assert install("./lying-about", store=store).spec.name == "other"
 
 

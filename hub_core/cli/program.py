@@ -70,6 +70,8 @@ INTERRUPTED = 130  # what shells make of SIGINT
 class Program(Group):
     """``hub``: finds its commands by name, imports only what runs, and words errors."""
 
+    elsewhere = {"serving": "there is no 'serving' yet; `hub predict` answers the rows of a file"}  # noqa: RUF012
+
     def __init__(self) -> None:
         super().__init__(
             PROGRAM,
