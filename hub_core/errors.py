@@ -23,7 +23,8 @@
 
 A message says what was asked, what was found, and what is known or which command mends it. Lost connections,
 full disks and missing permissions keep their place in the tree (`SourceError`, `CheckpointError`, ...) and carry
-the operating system's error as `__cause__`.
+the operating system's error as `__cause__`. Where a module's file has no address that works, the message says what each
+said, and what the last one raised is in `__context__`, which a traceback leaves out.
 """
 
 from __future__ import annotations

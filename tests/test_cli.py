@@ -160,10 +160,13 @@ class TestErrors:
     def test_debug_shows_the_traceback_wherever_it_stands(
         self, hub: Hub, raising: Any, arguments: tuple[str, ...]
     ) -> None:
-        raising(HubError("broken"))
+        error = HubError("broken")
+        error.__context__, error.__suppress_context__ = ValueError("at the bottom"), True
+        raising(error)
         outcome = hub(*arguments)
         assert outcome.code == 1
-        assert outcome.err.startswith("Traceback (most recent call last):")
+        assert outcome.err.startswith("ValueError: at the bottom\n\nDuring handling of the above exception")
+        assert "Traceback (most recent call last):" in outcome.err
         assert outcome.err.endswith("hub_core.errors.HubError: broken\nerror: broken\n")
 
     @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])

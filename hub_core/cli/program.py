@@ -114,6 +114,7 @@ class Program(Group):
             raise
         except Exception as error:  # noqa: BLE001  (what nobody foresaw is told in one line too)
             if is_debug(ctx):
+                error.__suppress_context__ = False
                 traceback.print_exc()
             note(f"error: {_worded(error)}")
             ctx.exit(FAILED)
