@@ -134,6 +134,11 @@ class ModuleSpec:
         """``name version``, as messages print it."""
         return f"{self.name} {self.version}"
 
+    @property
+    def metrics_in_words(self) -> dict[str, object]:
+        """The scores for people, numbers with four decimals."""
+        return {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in self.metrics.items()}
+
     def head(self, name: str = "default") -> HeadSpec | None:
         """The head of that name, or None."""
         return next((head for head in self.heads if head.name == name), None)

@@ -62,6 +62,9 @@ class TestHelp:
                 assert re.search(rf"^  {name} +[A-Z][a-z]", page.out, re.M), name
         assert "Commands:" not in page.out  # they stand in sections
 
+    def test_every_summary_is_whole(self, hub: Hub) -> None:
+        assert hub("help").out.count("...") == 1  # that of its usage
+
     def test_nothing_asked_for_shows_help_as_wrong_usage(self, hub: Hub) -> None:
         outcome = hub()
         assert (outcome.code, outcome.out) == (2, "")

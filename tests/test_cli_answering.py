@@ -126,7 +126,8 @@ class TestRun:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             outcome = hub("run", classifier, "我们都是中国人", "好", "--max-seq-len", 5)
-        assert outcome.err == "warning: 1 text(s) were cut to max_seq_len=5 tokens\n"
+        remedy = "a larger one (--max-seq-len) reads more of them"
+        assert outcome.err == f"warning: 1 text(s) were cut to max_seq_len=5 tokens; {remedy}\n"
         header, _, first, second = map(str.split, outcome.out.splitlines())
         assert (header[-1], first[-1], len(second)) == ("note", "cut", 3)
 

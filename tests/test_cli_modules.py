@@ -140,12 +140,13 @@ class TestShow:
 
     def test_a_checkpoint_with_its_head_and_scores(self, hub: Hub, tmp_path: Path) -> None:
         heads = [{"task": "seq-cls", "labels": ["差", "好"]}]
-        folder = module_folder(tmp_path / "m", heads=heads, metrics={"accuracy": 0.88}, base="ernie==2.0.2")
+        folder = module_folder(tmp_path / "m", heads=heads, metrics={"accuracy": 2 / 3, "rows": 9}, base="ernie==2.0.2")
         lines = hub("show", folder).out.splitlines()
         for line in (
             "base               ernie==2.0.2",
             "head default       seq-cls: 差, 好",
-            "measured accuracy  0.88",
+            "measured accuracy  0.6667",
+            "measured rows      9",
         ):
             assert line in lines
 

@@ -242,7 +242,7 @@ def _described(spec: ModuleSpec) -> dict[str, object]:
         "licence": spec.license,
         "homepage": spec.homepage,
         **{f"head {head.name}": ": ".join((head.task, *filter(None, [", ".join(head.labels)]))) for head in spec.heads},
-        **{f"measured {key}": value for key, value in spec.metrics.items()},
+        **{f"measured {key}": value for key, value in spec.metrics_in_words.items()},
         "withdrawn": spec.yanked,
         **({"no address": spec.unavailable} if spec.unavailable else {}),
     }
