@@ -16,7 +16,7 @@ from hub_core.install_plan import request_kind
 from hub_core.installation import ensure, resolve
 from hub_core.labels import labels_from_map
 from hub_core.plugins import Catalog
-from hub_core.spec import MANIFEST, WEIGHTS, HeadSpec, ModuleSpec, canonical, read_manifest
+from hub_core.spec import BEST, MANIFEST, WEIGHTS, HeadSpec, ModuleSpec, canonical, read_manifest
 from hub_core.tasks.task import Task, positive
 from hub_core.trust import module_catalog
 
@@ -47,6 +47,8 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
     trust_code: bool = False,
     engine: str | None = None,
     head: str | None = None,
+    source: str | None = None,
+    branch: str | None = None,
 ) -> TorchModule:
     """Load a module, installing it first where it is not installed yet.
 
@@ -69,10 +71,16 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
       ``auto``: its graph where it has one for this task, else torch. By default torch, and a graph only where there are
       no weights. A graph comes as a `hub_core.exported.ExportedModule`, which answers as this one does and does not
       train.
+    - `source` and `branch` are PaddleHub's, and refused with what takes their place.
 
     Raises NotFoundError (unknown name, version or task), LabelError (labels that do not fit), CheckpointError
     (weights that are missing or do not fit), InstallError (files that cannot be fetched).
     """
+    if source is not None or branch is not None:
+        raise SettingsError(
+            "source= and branch= are not taken here: clone the repository and give directory='FOLDER', or "
+            "hub.Module('hf:org/repo') for one at Hugging Face"
+        )
     if (name is None) == (directory is None):
         raise SettingsError("hub.Module needs a name (hub.Module(name='ernie_tiny')) or a directory=, and not both")
     if directory is not None and version is not None:
@@ -117,8 +125,8 @@ def spec_of_folder(folder: Path) -> ModuleSpec:
         raise NotFoundError(f"directory={str(folder)!r} is not a folder")
     if (folder / MANIFEST).is_file():
         return read_manifest(folder)
-    if (folder / _BEST / MANIFEST).is_file():
-        raise NotFoundError(f"directory={str(folder)!r} is no module folder; {str(folder / _BEST)!r} is one")
+    if (folder / BEST / MANIFEST).is_file():
+        raise NotFoundError(f"directory={str(folder)!r} is no module folder; {str(folder / BEST)!r} is one")
     return adopt_hf_folder(folder)
 
 
@@ -171,7 +179,7 @@ class _Checkpoint:
             return cls(folder, None, path)
         foreign = [path / name for name in _FOREIGN if (path / name).is_file()]
         if not foreign:
-            best = f"; {str(path / _BEST)!r} is one" if (path / _BEST / MANIFEST).is_file() else ""
+            best = f"; {str(path / BEST)!r} is one" if (path / BEST / MANIFEST).is_file() else ""
             raise CheckpointError(
                 f"{path} is not a checkpoint: it has neither {MANIFEST} nor {', '.join(_FOREIGN)}{best}"
             )
@@ -192,8 +200,6 @@ class _Checkpoint:
 
 _FOREIGN = ("model.pdparams", "model_state.pdparams", "pytorch_model.bin", "model.safetensors")
 _SUFFIXES = (".pdparams", ".bin", ".safetensors")
-#: Where a training run keeps its best checkpoint.
-_BEST = "best_model"
 
 
 def _heads_beside(folder: Path) -> tuple[HeadSpec, ...]:

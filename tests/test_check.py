@@ -14,6 +14,7 @@ from command_line import Hub
 from hub_core.data.check import DataReport, Leak, ReadSplit, check_folder, check_splits
 from hub_core.data.check_page import check_page, write_report
 from hub_core.data.dataset import Dataset
+from hub_core.data.misspelt import misspelt
 from hub_core.errors import NotFoundError
 
 
@@ -99,7 +100,15 @@ class TestFindings:
     def test_a_file_without_its_columns(self, reviews: Path) -> None:
         write(reviews / "dev.tsv", "tag\tsentence", "1\t好", "0\t差")
         report = check_folder(reviews)
-        assert report.broken == (f"{reviews}/dev.tsv:1: no column 'text_a' or 'text'; there are: tag, sentence",)
+        assert report.broken == (
+            f"{reviews}/dev.tsv:1: no column 'text_a' or 'text'; there are: tag, sentence; --columns sentence=text,"
+            "tag=label gives other names; a file without a header needs --columns label,text",
+        )
+        write(reviews / "dev.tsv", "negative\t有点重，屏幕很好。", "positive\t差，吵")
+        (broken,) = check_folder(reviews).broken
+        assert broken.endswith(
+            "there are: negative, 有点重，屏幕很好。; a file without a header needs --columns label,text"
+        )
         assert (
             check_folder(reviews, columns={"tag": "label", "sentence": "text"})
             .broken[0]
@@ -133,6 +142,15 @@ class TestFindings:
 
 def report_rows(report: DataReport) -> int:
     return sum(one.rows for one in report.splits)
+
+
+@pytest.mark.parametrize(
+    ("often", "rare", "found"),
+    [("B-PER", "B-PRE", True), ("B-PER", "I-PER", False), ("news_100", "news_101", False), ("正面", "负面", False)],
+)
+def test_what_seems_misspelt(often: str, rare: str, found: bool) -> None:
+    assert [one.label for one in misspelt({often: 200, rare: 10}, ())] == [rare] * found
+    assert misspelt({often: 200, rare: 11}, ()) == ()
 
 
 class TestReading:
@@ -277,7 +295,23 @@ class TestCommandLine:
         assert found.err == f"the page is {tmp_path}/page/index.html\n"
         assert (tmp_path / "page" / "index.html").is_file()
         write(reviews / "dev.tsv", "label\ttext", "1\t")
-        assert "1 broken row(s):" in hub("data", "check", reviews).out
+        broken = hub("data", "check", reviews)
+        assert (broken.code, broken.err) == (1, "")
+        assert "1 broken row(s):" in broken.out
+
+    def test_a_label_that_is_misspelt(self, reviews: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        hub = Hub(capsys)
+        header = "label\ttext"
+        write(reviews / "train.tsv", header, *(f"positive\t好{at}" for at in range(20)), "postive\t不错", "other\t嗯")
+        write(reviews / "dev.tsv", header, "positive\t可以")
+        report = hub("data", "check", reviews, "--report", reviews / "page")
+        said = "label 'postive' (1 in train, none elsewhere) may be 'positive' (20) misspelt"
+        assert report.code == 0 and f"\n{said}\n" in report.out
+        assert said in (reviews / "page" / "index.html").read_text("utf-8")
+        (found,) = hub("data", "check", reviews, "--json").json["misspelt"]
+        assert found == {"label": "postive", "count": 1, "meant": "positive", "often": 20}
+        write(reviews / "dev.tsv", header, "postive\t可以")
+        assert hub("data", "check", reviews, "--json").json["misspelt"] == []
 
     def test_many_broken_rows(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         hub = Hub(capsys)
@@ -286,7 +320,7 @@ class TestCommandLine:
         assert found.out.count("no column 'text_a' or 'text'; there are: sentence, label_desc") == 100
         assert "... and 50 more (--json has all)" in found.out
         assert f"HUB_DATA_HOME={tmp_path} hub data check tnews" in found.err
-        assert len(hub("data", "check", tmp_path / "tnews", "--json").json["broken"]) == 150
+        assert len(json.loads(hub("data", "check", tmp_path / "tnews", "--json").out)["broken"]) == 150
         assert (tmp_path / "page" / "index.html").read_text("utf-8").count("no column") == 150
 
     def test_options_of_the_task(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

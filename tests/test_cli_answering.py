@@ -130,7 +130,8 @@ class TestRun:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             outcome = hub("run", classifier, "我们都是中国人", "好", "--max-seq-len", 5)
-        assert outcome.err == "warning: 1 text(s) were cut to max_seq_len=5 tokens\n"
+        remedy = "a larger one (--max-seq-len) reads more of them"
+        assert outcome.err == f"warning: 1 text(s) were cut to max_seq_len=5 tokens; {remedy}\n"
         header, _, first, second = map(str.split, outcome.out.splitlines())
         assert (header[-1], first[-1], len(second)) == ("note", "cut", 3)
 
@@ -199,9 +200,14 @@ class TestRunRefuses:
         assert hub.fails("run", classifier, "--input-path", path).endswith("texts.txt:1: the file has no text\n")
         path.write_bytes("好\n".encode() + b"\xff\xfe\n" + "不\n".encode("gb18030"))
         said = hub.fails("run", classifier, "--input-path", path)
-        assert f"{path}:2: not UTF-8 (byte 0xff" in said
-        assert f"{path}:3: not UTF-8" in said
-        assert hub.fails("run", classifier, "--input-path", tmp_path).startswith("unusable data:")
+        assert f"{path}:2: not UTF-8 (byte 0xff, number 1), like 1 more line (3)" in said
+
+    def test_a_folder_where_a_file_belongs(self, hub: Hub, classifier: Path, tmp_path: Path) -> None:
+        reviews = write_reviews(tmp_path / "reviews")
+        said = f"{reviews} is a folder; give a file, such as {reviews}/test.tsv\n"
+        assert hub.fails("predict", "-m", classifier, "--data", reviews) == said
+        (tmp_path / "bare").mkdir()
+        assert "give a file, such as" in hub.fails("run", classifier, "--input-path", tmp_path / "bare")
 
     def test_a_gpu_that_is_not_there(self, hub: Hub, classifier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -346,6 +352,19 @@ class TestEvaluate:
             outcome = hub("evaluate", "-m", classifier, "--data", reviews, "--split", split, *renamed, "--json")
             assert (outcome.json["split"], outcome.json["rows"]) == (split, rows)
 
+    def test_data_for_another_task(
+        self, hub: Hub, classifier: Path, tagger: Path, reviews: Path, tmp_path: Path
+    ) -> None:
+        said = hub.fails("evaluate", "-m", tagger, "--data", reviews)
+        assert said == (
+            f"unusable data:\n  {reviews}/test.tsv:2: one label for a whole text: seq-cls reads that, token-cls needs "
+            "a label for each unit\n"
+        )
+        (tmp_path / "test.tsv").write_text("label\ttext_a\nO\002B-LOC\t在\002京\nO\t在\n", encoding="utf-8")
+        for names in (("evaluate", "-m", classifier), ("compare", classifier, tagger)):
+            said = hub.fails(*names, "--data", tmp_path)
+            assert said.count("\n") == 2 and "test.tsv:2: a label for each unit of the text: token-cls reads" in said
+
     def test_entities(self, hub: Hub, tagger: Path, tmp_path: Path) -> None:
         rows = "".join(f"{c}\t{'B-LOC' if c in '北' else 'I-LOC' if c in '京' else 'O'}\n" for c in TEXT)
         (tmp_path / "test.conll").write_text(rows + "\n" + rows, encoding="utf-8")
@@ -365,14 +384,19 @@ class TestEvaluate:
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            ((), "test.tsv:2: unknown label '0'; known: negative, positive\n"),
-            (("--split", "tset"), "unknown mode 'tset' in "),
+            (
+                (),
+                "test.tsv:2: unknown label '0' (5 times); known: negative, positive; rename_labels (such as "
+                "--rename-labels 0=negative,1=positive) gives labels other names\n",
+            ),
+            ((), "test.tsv:3: unknown label '1' (5 times); known: negative, positive\n"),
+            (("--split", "tset"), "unknown split 'tset' in "),
             (("--split", "tset"), "did you mean 'test'?"),
             (
                 ("--rename-labels", "0=negativ,1=positive"),
                 "unknown label 'negativ' in --rename-labels 0=negativ; did you mean",
             ),
-            (("--task", "token-cls"), "unknown task 'token-cls' among those that tiny 1.0.0 is trained for"),
+            (("--task", "token-cls"), "among those that tiny 1.0.0 is trained for; known: seq-cls\n"),
         ],
     )
     def test_what_does_not_fit(

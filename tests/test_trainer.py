@@ -391,7 +391,9 @@ def test_evaluation_data_is_checked_before_training(tmp_path: Path) -> None:
 def test_training_texts_that_are_cut_are_counted(tmp_path: Path) -> None:
     module = tiny_module(tmp_path, task="seq-cls", labels=("even", "odd"))
     rows = [Example("中" * count, label="odd", key=str(count)) for count in (3, 9, 11)]
-    with pytest.warns(UserWarning, match=r"^2 training text\(s\) were cut to max_seq_len=8 tokens$"):
+    with pytest.warns(
+        UserWarning, match=r"^2 training text\(s\) were cut to max_seq_len=8 tokens; a larger one \(--max-seq-len\)"
+    ):
         train(tmp_path, module, rows=rows, epochs=1, settings=TrainSettings(max_seq_len=8))
 
 

@@ -48,7 +48,9 @@ def data() -> None:
 @split_char_option
 @click.option("--report", type=PATH, help="A folder for a page with pictures (index.html) and report.json.")
 @json_flag
+@click.pass_context
 def check(
+    ctx: click.Context,
     folder: str,
     task: str | None,
     task_options: dict[str, Any],
@@ -59,9 +61,10 @@ def check(
 ) -> None:
     """Find what is wrong with a data set before training on it.
 
-    Splits that leak into each other, repeats, contradicting labels, broken rows; lengths and class balance. FOLDER is a
-    folder (or an address) with train.tsv, dev.jsonl, ..., or the name of a data set, such as tnews. Texts count as the
-    same whatever their white space, width (Ａ and A) and case.
+    Splits that leak into each other, repeats, labels that contradict each other or seem misspelt, broken rows; lengths
+    and class balance. FOLDER is a folder (or an address) with train.tsv, dev.jsonl, ..., or the name of a data set,
+    such as tnews. Texts count as the same whatever their white space, width (Ａ and A) and case. The exit code is 1
+    where a row is broken.
     """
     from hub_core.data.check import check_folder
     from hub_core.published.named import check_named, is_named, is_spelt_like_a_set
@@ -87,6 +90,8 @@ def check(
         print_json(found.as_data())
     else:
         _print(found)
+    if found.broken:
+        ctx.exit(1)
 
 
 @data.command(
@@ -160,6 +165,8 @@ def _print(found: DataReport) -> None:
     else:
         print("No split has a row of another.")
     _print_labels(found)
+    for one in found.misspelt:
+        print("\n" + printable(str(one)))
     if found.broken:
         print(f"\n{len(found.broken)} broken row(s):")
         for problem in found.broken[:_BROKEN]:

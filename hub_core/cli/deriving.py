@@ -73,7 +73,7 @@ def calibrate(
     rename_labels: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Make probabilities as sure as they should be, or find the best threshold of each label.
+    """Make probabilities as sure as they should be, or find the best thresholds.
 
     For one label of several that is a temperature, which divides the logits; labels that do not exclude each other get
     a threshold each. Both are options of the task, and kept with the module in OUTPUT.

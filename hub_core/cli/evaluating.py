@@ -117,7 +117,7 @@ def compare(
     how: Answering,
     as_json: bool,
 ) -> None:
-    """Compare two modules on the same labelled rows: is the difference more than chance?
+    """Compare two modules on the same labelled rows: is their difference chance?
 
     A and B are modules (a name, hf:org/repo, or a folder with a '/'), or the folder that `hub evaluate --report`
     wrote, or the predictions.jsonl in it.

@@ -16,6 +16,7 @@ from hub_core.cli.loading import load_base, trained_labels
 from hub_core.cli.options import PATH, columns_option, data_option, rename_labels, split_char_option, task_options
 from hub_core.cli.output import note
 from hub_core.cli.splits import read_split
+from hub_core.errors import NotFoundError
 
 if TYPE_CHECKING:
     from hub_core.data.dataset import Dataset
@@ -66,9 +67,14 @@ class Job:
 
     def read(self) -> Rows:
         """Read the data. Raises for rows that cannot be used, and labels that do not fit the module."""
+        from hub_core.data.misspelt import label_counts, misspelt
+
         rows = self._read(self.train_split)
         labels = self._labels(rows.label_list)
-        return Rows(rows, self._read(self.dev_split, labels) if self.dev_split else None, labels)
+        dev = self._read_dev(labels) if self.dev_split else None
+        for found in misspelt(label_counts(rows), label_counts(dev or ())):
+            note(f"warning: {found}")
+        return Rows(rows, dev, labels)
 
     def trainer(self, rows: Rows, settings: TrainSettings, folder: Path) -> Trainer:
         """A trainer with a module of its own, whose new weights depend on ``settings.seed`` alone."""
@@ -96,6 +102,12 @@ class Job:
             split_char=self.split_char,
             options=self.task_options,
         )
+
+    def _read_dev(self, labels: Sequence[str]) -> Dataset:
+        try:
+            return self._read(self.dev_split, labels)
+        except NotFoundError as error:
+            raise NotFoundError(f"{error}; --dev-split names another, '' is for none") from error
 
     def _labels(self, found: Sequence[str]) -> Sequence[str]:
         if self.module is None or self.new_head:

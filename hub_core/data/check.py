@@ -20,6 +20,7 @@ import numpy as np
 
 from hub_core.data.folder import canonical_mode, splits_in
 from hub_core.data.lines import read_lines
+from hub_core.data.misspelt import Misspelt, label_counts, misspelt
 from hub_core.data.problems import Problems, shortened
 from hub_core.data.remote import local_file, shown
 from hub_core.data.rows import LABEL, TEXT, UNITS, RowReading, to_examples
@@ -90,12 +91,17 @@ class SplitReport:
 
 @dataclass(frozen=True)
 class DataReport:
-    """What `check_folder` and `check_splits` find; `broken` has one ``file:line: what`` per row that cannot be used."""
+    """What `check_folder` and `check_splits` find.
+
+    `misspelt` are labels of the training splits that are most likely another one misspelt; `broken` has one
+    ``file:line: what`` per row that cannot be used.
+    """
 
     data: str
     task: str
     splits: tuple[SplitReport, ...]
     leaks: tuple[Leak, ...]
+    misspelt: tuple[Misspelt, ...]
     broken: tuple[str, ...]
     task_options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -155,7 +161,8 @@ def check_splits(
     pairs = sorted((pair for pair in permutations(splits, 2) if _kind(pair[0]) != _kind(pair[1])), key=_from_train)
     leaks = [_leak(one, other, splits[one].rows, texts[one], splits[other].rows, found[other]) for one, other in pairs]
     broken = tuple(problem for split in splits.values() for problem in split.broken)
-    return DataReport(data, task, reports, tuple(leak for leak in leaks if leak.same), broken, dict(task_options or {}))
+    found = tuple(leak for leak in leaks if leak.same)
+    return DataReport(data, task, reports, found, _misspelt(reports), broken, dict(task_options or {}))
 
 
 def _places(folder: str | Path) -> dict[str, str | Path]:
@@ -288,10 +295,20 @@ def _split(name: str, split: ReadSplit, texts: Sequence[str]) -> SplitReport:
         contradicting=sum(map(len, several)),
         lengths=tuple(map(int, found)),
         histogram=_histogram(lengths),
-        labels=tuple(Counter(label for row in rows for label in _label_names(row)).most_common()),
+        labels=tuple(label_counts(rows).most_common()),
         repeated=_cases(rows, sorted(groups, key=len, reverse=True)),
         contradicted=_cases(rows, several),
     )
+
+
+def _misspelt(splits: Iterable[SplitReport]) -> tuple[Misspelt, ...]:
+    train, others = Counter[str](), set[str]()
+    for one in splits:
+        if _kind(one.name) == "train":
+            train |= Counter(dict(one.labels))  # the largest count: splits of one kind may overlap
+        else:
+            others.update(label for label, _ in one.labels)
+    return misspelt(train, others)
 
 
 def _leak(
@@ -347,12 +364,6 @@ def _label(row: Example) -> str:
     if isinstance(row.label, tuple):
         return shortened(" ".join(map(str, row.label)))
     return "" if row.label is None else str(row.label)
-
-
-def _label_names(row: Example) -> tuple[str, ...]:
-    """The labels of a row by name; a number or an answer is none."""
-    labels: tuple[object, ...] = row.label if isinstance(row.label, tuple) else (row.label,)
-    return tuple(label for label in labels if isinstance(label, str))
 
 
 def _histogram(lengths: Sequence[int]) -> tuple[tuple[int, int], ...]:

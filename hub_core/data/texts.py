@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from hub_core.data.folder import splits_in
 from hub_core.data.lines import read_lines
 from hub_core.data.problems import Problems
 from hub_core.data.remote import local_file
 from hub_core.data.rows import LABEL, RowReading, to_examples
 from hub_core.data.tables import Columns, Row, read_table, table_format
-from hub_core.errors import DataError
+from hub_core.errors import DataError, SettingsError
 from hub_core.examples import Example
 
 
@@ -36,11 +37,15 @@ def read_texts(path: str | Path, *, task: Asked, columns: Columns | None = None)
     `path` may be an address (`hub_core.data.remote`). `columns` as for `read_table`; a file with columns whose suffix
     names no format is TSV. Labels are passed over: they may be others than a module's. For
     token-cls a text in one piece means its characters. Blank lines of a text file are passed over. Raises DataError
-    with every problem of the file, and where it has no text at all.
+    with every problem of the file, and where it has no text at all; SettingsError for a folder.
     """
     path, problems = local_file(path), Problems()
+    if path.is_dir():
+        splits = splits_in(path)
+        there = next((str(files[0]) for files in (splits.get("test"), *splits.values()) if files), path / "test.tsv")
+        raise SettingsError(f"{path} is a folder; give a file, such as {there}")
     if table_format(path) is not None or columns is not None:
-        reading = RowReading(task.reader.name, labelled=False, options=task.reader.options)
+        reading = RowReading(task.reader.name, labelled=False, options=task.reader.options, renamable=False)
         table = read_table(path, format=table_format(path) or "tsv", columns=columns, problems=problems)
         rows = to_examples(map(_unlabelled, table), reading, problems)
         asked = [replace(row, label=None, units=_units(row)) for row in rows]

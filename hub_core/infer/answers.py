@@ -184,7 +184,12 @@ def warn_truncated(predictions: Iterable[Prediction], max_seq_len: int) -> None:
     """One warning per call that counts the texts that were cut."""
     count = sum(p.truncated for p in predictions)
     if count:
-        warnings.warn(f"{count} text(s) were cut to max_seq_len={max_seq_len} tokens", stacklevel=4)
+        warnings.warn(f"{count} text(s) were {cut_to(max_seq_len)}", stacklevel=4)
+
+
+def cut_to(max_seq_len: int) -> str:
+    """What was done to long texts, and what to do about it."""
+    return f"cut to max_seq_len={max_seq_len} tokens; a larger one (--max-seq-len) reads more of them"
 
 
 def _take_one(stream: Iterator[Any]) -> Iterator[Any]:

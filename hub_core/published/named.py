@@ -11,7 +11,7 @@ from typing import Any
 from hub_core.data.check import DataReport, ReadSplit, check_splits
 from hub_core.data.dataset import Dataset, labels_of
 from hub_core.data.remote import is_address, shown
-from hub_core.data.rows import RowReading
+from hub_core.data.rows import RowReading, renaming_remedy
 from hub_core.errors import LabelError, NotFoundError, SettingsError, unknown
 from hub_core.examples import Example
 from hub_core.plugins import Entry, catalog
@@ -66,9 +66,10 @@ def named_dataset(
         if rows.task != task:
             raise SettingsError(f"data set {name} is for {rows.task}, not for {task}")
     if label_list is not None and rows.label_list:
-        for label in labels_of(rows):
-            if label not in label_list:
-                raise LabelError(unknown("label", label, label_list, where=f"in data set {name}"))
+        strange = [label for label in labels_of(rows) if label not in label_list]
+        if strange:
+            remedy = renaming_remedy(strange, label_list) if len(strange) == len(rows.label_list) else ""
+            raise LabelError(unknown("label", strange[0], label_list, where=f"in data set {name}", remedy=remedy))
         rows.label_list = list(label_list)
     return rows
 

@@ -122,7 +122,10 @@ class TokenCls(Task):
                 raise BadRowError((0, unequal(units, labels, reading.split_char)))
             if fault := spaced(labels, reading.split_char):
                 raise BadRowError((0, fault))
-            labels = known_labels(labels, row, reading, pool)
+            joint = f"one label for a whole text: seq-cls reads that, {cls.name} needs a label for each unit"
+            labels = known_labels(
+                labels, row, reading, pool, other_data=joint if len(units) == 1 < len(units[0]) else None
+            )
         text = "".join(units)
         if len(text) != len(units):  # words, not characters
             text = join_units(units)

@@ -16,7 +16,7 @@ from torch import nn
 
 from hub_core.errors import DataError, SettingsError, unknown
 from hub_core.examples import Example, Features
-from hub_core.infer.answers import warn_truncated
+from hub_core.infer.answers import cut_to, warn_truncated
 from hub_core.torch_engine import has_bfloat16, pick_device
 from hub_core.torch_module import TorchModule
 from hub_core.train.batches import Plan, encode_all
@@ -323,7 +323,7 @@ def _warn_cut(features: Sequence[Features], length: int) -> None:
     """One warning that counts the training texts that were cut (seq-cls notes that as a bare True)."""
     count = sum(row.meta is True for row in features)
     if count:
-        warnings.warn(f"{count} training text(s) were cut to max_seq_len={length} tokens", stacklevel=3)
+        warnings.warn(f"{count} training text(s) were {cut_to(length)}", stacklevel=3)
 
 
 def _whole_number(name: str, value: Any, *, least: int = 1) -> int:
