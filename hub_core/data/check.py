@@ -161,8 +161,8 @@ def check_splits(
     pairs = sorted((pair for pair in permutations(splits, 2) if _kind(pair[0]) != _kind(pair[1])), key=_from_train)
     leaks = [_leak(one, other, splits[one].rows, texts[one], splits[other].rows, found[other]) for one, other in pairs]
     broken = tuple(problem for split in splits.values() for problem in split.broken)
-    found = tuple(leak for leak in leaks if leak.same)
-    return DataReport(data, task, reports, found, _misspelt(reports), broken, dict(task_options or {}))
+    leaking = tuple(leak for leak in leaks if leak.same)
+    return DataReport(data, task, reports, leaking, _misspelt(reports), broken, dict(task_options or {}))
 
 
 def _places(folder: str | Path) -> dict[str, str | Path]:
