@@ -187,8 +187,8 @@ def _kept_level() -> str | None:
 
 def _wrong_usage(error: click.UsageError) -> int:
     if isinstance(error, NoSuchOption) and error.ctx is not None:
-        meant = _meant(error.option_name.lstrip("-"), error.ctx)
-        error = NoSuchOption(error.option_name, possibilities=meant, ctx=error.ctx)
+        meant = " or ".join(map(repr, _meant(error.option_name.lstrip("-"), error.ctx)))
+        error = click.UsageError(error.message + (f" Did you mean {meant}?" if meant else ""), error.ctx)
     note(f"error: {error.format_message()}")
     if error.ctx is not None:
         note(f"{error.ctx.get_usage()}\n`{error.ctx.command_path} --help` says more")
