@@ -32,7 +32,7 @@ class RowReading:
 
     `labels` are the known ones, after renaming (None: any); `rename` maps the file's labels to others; `split_char`
     joins units, and labels, where they are one string; `labelled` says whether every row must have a label; `options`
-    are the task's; `renamable` says whether the caller can give columns other names.
+    are the task's.
     """
 
     task: str
@@ -41,7 +41,6 @@ class RowReading:
     split_char: str = "\002"
     labelled: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
-    renamable: bool = True
 
     def __post_init__(self) -> None:
         known = catalog().entries("task")
@@ -162,7 +161,7 @@ class _Faults:
                 first.times += 1
                 if first is not fault:
                     continue
-            elif isinstance(fault, str) and self._reading.renamable:
+            elif isinstance(fault, str):
                 fault += bad.remedy
             self._problems.add(row.where(unit) if not bad.in_header else f"{row.file}:{row.header}", fault)
         return bad.in_header

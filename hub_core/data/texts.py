@@ -45,7 +45,7 @@ def read_texts(path: str | Path, *, task: Asked, columns: Columns | None = None)
         there = next((str(files[0]) for files in (splits.get("test"), *splits.values()) if files), path / "test.tsv")
         raise SettingsError(f"{path} is a folder; give a file, such as {there}")
     if table_format(path) is not None or columns is not None:
-        reading = RowReading(task.reader.name, labelled=False, options=task.reader.options, renamable=False)
+        reading = RowReading(task.reader.name, labelled=False, options=task.reader.options)
         table = read_table(path, format=table_format(path) or "tsv", columns=columns, problems=problems)
         rows = to_examples(map(_unlabelled, table), reading, problems)
         asked = [replace(row, label=None, units=_units(row)) for row in rows]
