@@ -126,7 +126,7 @@ def _stats(paths: Iterable[Path]) -> Iterator[os.stat_result]:
         for file in [path, *path.rglob("*")] if path.is_dir() and not path.is_symlink() else [path]:
             try:
                 found = file.lstat()
-            except FileNotFoundError:  # another process was quicker
+            except (FileNotFoundError, NotADirectoryError):  # another process was quicker; HOME is a file
                 continue
             if not stat.S_ISDIR(found.st_mode):
                 yield found

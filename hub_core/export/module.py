@@ -105,7 +105,7 @@ def _check(module: TorchModule, format: str, int8: bool, gate: Gate | None) -> N
     if int8 or gate is not None:
         check_measurable(module)
     if int8 and gate is None:
-        raise SettingsError("an int8 graph needs labelled rows to be measured on: gate=Gate(examples) (--data FOLDER)")
+        raise SettingsError("an int8 graph needs labelled rows to be measured on: --data FOLDER, or gate=Gate(examples)")
     if gate is not None:
         _check_rows(module.known_task(), gate.examples)
     for package in _NEEDS[format]:
