@@ -128,7 +128,8 @@ class Bringing:
             "If you have the files, `hub convert FOLDER OUT` makes a module of them and `hub install ./OUT` installs "
             "it; `hub config mirrors` and HUB_MIRRORS name other places for an address"
         )
-        failure.__cause__ = problems[-1][1] if problems else None
+        failure.__context__ = problems[-1][1] if problems else None
+        failure.__suppress_context__ = True  # the message has all of it: a traceback need not show it again
         return failure
 
     def _complete(self, staged: Path) -> None:

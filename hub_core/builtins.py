@@ -46,7 +46,7 @@ _ENTRIES: Mapping[str, Mapping[str, str]] = {
         "question-answering": "hub_core.tasks.question_answering:QuestionAnswering",
     },
     "report": {
-        "seq-cls": "hub_core.report.classes:ClassReport",
+        "seq-cls/single-label": "hub_core.report.classes:ClassReport",
         "seq-cls/multi-label": "hub_core.report.label_sets:LabelSetReport",
         "seq-cls/regression": "hub_core.report.numbers:NumberReport",
         "token-cls": "hub_core.report.entities:EntityReport",

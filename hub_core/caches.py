@@ -1,6 +1,6 @@
 """What lies in HOME and can be made or fetched again, how large it is, and how it is cleared.
 
-Whatever is under ``HOME/cache`` may go at any time; a part of the hub that keeps something there needs no entry here.
+Whatever is under ``HOME/cache`` may go at any time; what a plugin keeps there needs no entry here.
 Installed modules, settings and consents are no caches.
 """
 
@@ -18,8 +18,9 @@ from hub_core.partials import STALE as BROKEN_OFF
 from hub_core.paths import leftovers
 from hub_core.store import STALE, Store
 
-#: What is known of the folders in ``HOME/cache``, and those among them that need the network to come back.
+#: What the hub keeps in ``HOME/cache``, and those of these folders that need the network to come back.
 _KEPT = {
+    "archives": "archives of modules, unpacked to be installed",
     "encodings": "rows of data sets, encoded",
     "jieba": "jieba's dictionary, quick to read",
     "remote": "files that were fetched from addresses",
@@ -53,8 +54,9 @@ def caches(store: Store | None = None) -> list[Cache]:
         ("blobs", "files that no installed module refers to", store.unused_blobs(), False),
         ("datasets", "data sets that were downloaded", _data_sets(home / "datasets"), True),
     ]
-    for path in sorted((home / "cache").glob("[!.]*")):
-        rows.append((path.name, _KEPT.get(path.name, "made by a part of the hub"), [path], path.name in _FETCHED))
+    kept = home / "cache"
+    for name in sorted({*_KEPT, *(path.name for path in kept.glob("[!.]*"))}):
+        rows.append((name, _KEPT.get(name, f"kept by something else in {kept}"), [kept / name], name in _FETCHED))
     return [Cache(name, what, tuple(found), _freed(found), fetched) for name, what, found, fetched in rows]
 
 
@@ -124,7 +126,7 @@ def _stats(paths: Iterable[Path]) -> Iterator[os.stat_result]:
         for file in [path, *path.rglob("*")] if path.is_dir() and not path.is_symlink() else [path]:
             try:
                 found = file.lstat()
-            except FileNotFoundError:  # another process was quicker
+            except (FileNotFoundError, NotADirectoryError):  # another process was quicker; HOME is a file
                 continue
             if not stat.S_ISDIR(found.st_mode):
                 yield found

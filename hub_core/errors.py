@@ -23,7 +23,8 @@
 
 A message says what was asked, what was found, and what is known or which command mends it. Lost connections,
 full disks and missing permissions keep their place in the tree (`SourceError`, `CheckpointError`, ...) and carry
-the operating system's error as `__cause__`.
+the operating system's error as `__cause__`. Where a module's file has no address that works, the message says what each
+said, and what the last one raised is in `__context__`, which a traceback leaves out.
 """
 
 from __future__ import annotations
@@ -128,7 +129,8 @@ def unknown(kind: str, name: object, known: Iterable[str], *, where: str = "", r
     "unknown task 'token_cls' for ernie_tiny 2.0.2; did you mean 'token-cls'? known: seq-cls, token-cls"
     """
     names = sorted(set(known))
-    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.6)
+    # Tasks end alike: seq-cls is no token-cls misspelt.
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.7 if kind == "task" else 0.6)
     if not near and len(str(name)) > 2:  # a part of a name: wobert for wobert_chinese_base
         near = [known for known in names if str(name).lower() in known.lower()][:3]
     text = f"unknown {kind} {name!r}" + (f" {where}" if where else "")

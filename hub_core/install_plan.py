@@ -31,6 +31,7 @@ from hub_core.plugins import PLUGIN_FILE
 from hub_core.registry import Registry, bundled_registry
 from hub_core.sources import HfListing, fetch, list_hf
 from hub_core.spec import (
+    BEST,
     GRAPH_FILES,
     MANIFEST,
     RECEIPT,
@@ -97,7 +98,8 @@ def plan_registered(spec: ModuleSpec, registry: Registry) -> Plan:
     """
     if spec.unavailable is not None:
         raise InstallError(
-            f"{spec.title} cannot be fetched: {spec.unavailable}. If you have its files, "
+            f"{spec.title} cannot be fetched: {spec.unavailable}. If you have its files "
+            "(with weights in safetensors, of torch or of Paddle), "
             f"`hub convert FOLDER OUT --name {spec.name} --version {spec.version}` makes a module of them and "
             "`hub install ./OUT` installs it"
         )
@@ -117,6 +119,8 @@ def plan_folder(folder: Path) -> Plan:
         spec, local = read_manifest(folder), _local_files(folder)
         missing = tuple(_absolute(file, where.as_uri()) for file in spec.files if file.path not in local)
         return Plan(spec, str(where), (*local.values(), *missing))
+    if (folder / BEST / MANIFEST).is_file():
+        raise InstallError(f"{folder} is no module folder; {folder / BEST} is one")
     spec = read_hf_folder(folder)
     chosen = _hf_files({path.name for path in folder.iterdir() if path.is_file()}, str(folder))
     files = (FileSpec(path, (SourceSpec((where / name).as_uri(), convert=how),)) for path, name, how in chosen)

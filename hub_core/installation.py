@@ -28,7 +28,7 @@ from hub_core.install_plan import (
 from hub_core.paths import atomic_file
 from hub_core.plugins import PLUGIN_FILE
 from hub_core.registry import Registry, bundled_registry, parse_requirement
-from hub_core.spec import MANIFEST, RECEIPT, ModuleSpec
+from hub_core.spec import BEST, MANIFEST, RECEIPT, ModuleSpec
 from hub_core.store import Installed, Store
 from hub_core.transfer import Progress
 from hub_core.trust import record_consent, require_trust
@@ -251,7 +251,9 @@ def _resolve(wanted: str, version: str | None, store: Store, registry: Registry)
         return registry.resolve(parse_requirement(wanted, version), [item.spec for item in store.installed()])
     except NotFoundError as error:
         if Path(wanted).is_dir():
-            raise type(error)(f"{error}; for the folder of that name write ./{wanted}") from error
+            best = Path(wanted, BEST)
+            place = best if (best / MANIFEST).is_file() else wanted
+            raise type(error)(f"for the folder of that name write ./{place}; {error}") from error
         raise
 
 

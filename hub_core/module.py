@@ -16,7 +16,7 @@ from hub_core.install_plan import request_kind
 from hub_core.installation import ensure, resolve
 from hub_core.labels import labels_from_map
 from hub_core.plugins import Catalog
-from hub_core.spec import MANIFEST, WEIGHTS, HeadSpec, ModuleSpec, canonical, read_manifest
+from hub_core.spec import BEST, MANIFEST, WEIGHTS, HeadSpec, ModuleSpec, canonical, read_manifest
 from hub_core.tasks.task import Task, positive
 from hub_core.trust import module_catalog
 
@@ -38,7 +38,7 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
     version: str | None = None,
     task: str | None = None,
     label_map: Mapping[Any, str] | Sequence[str] | None = None,
-    num_classes: int = 2,
+    num_classes: int | None = None,
     load_checkpoint: str | Path | None = None,
     suffix: bool = False,
     task_options: Mapping[str, Any] | None = None,
@@ -47,6 +47,8 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
     trust_code: bool = False,
     engine: str | None = None,
     head: str | None = None,
+    source: str | None = None,
+    branch: str | None = None,
 ) -> TorchModule:
     """Load a module, installing it first where it is not installed yet.
 
@@ -58,7 +60,7 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
       checkpoint remembers its task and labels; a base module gets a new, random head, which is announced (embedding
       needs none, and masked-lm has the one of pre-training where the file holds it). None on a base module loads the
       bare encoder, on a module of several heads all of them.
-    - `label_map`: ``{0: label, ...}`` or the labels in order; `num_classes` is for seq-cls without label names.
+    - `label_map`: ``{0: label, ...}`` or the labels in order; `num_classes` (2) is for seq-cls without label names.
     - `head`: the name of one head of a module that has several.
     - `load_checkpoint`: weights to use instead: a checkpoint folder, a file in it, or a PaddleHub user's own
       ``model.pdparams`` (task and labels then come from this call).
@@ -69,10 +71,16 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
       ``auto``: its graph where it has one for this task, else torch. By default torch, and a graph only where there are
       no weights. A graph comes as a `hub_core.exported.ExportedModule`, which answers as this one does and does not
       train.
+    - `source` and `branch` are PaddleHub's, and refused with what takes their place.
 
     Raises NotFoundError (unknown name, version or task), LabelError (labels that do not fit), CheckpointError
     (weights that are missing or do not fit), InstallError (files that cannot be fetched).
     """
+    if source is not None or branch is not None:
+        raise SettingsError(
+            "source= and branch= are not taken here: clone the repository and give directory='FOLDER', or "
+            "hub.Module('hf:org/repo') for one at Hugging Face"
+        )
     if (name is None) == (directory is None):
         raise SettingsError("hub.Module needs a name (hub.Module(name='ernie_tiny')) or a directory=, and not both")
     if directory is not None and version is not None:
@@ -80,7 +88,7 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
     wanted = _Wanted(
         None if task is None else _TASK_ALIASES.get(task, task),
         None if label_map is None else labels_from_map(label_map),
-        positive("num_classes", num_classes),
+        None if num_classes is None else positive("num_classes", num_classes),
         task_options or {},
         suffix,
         new_head,
@@ -117,8 +125,8 @@ def spec_of_folder(folder: Path) -> ModuleSpec:
         raise NotFoundError(f"directory={str(folder)!r} is not a folder")
     if (folder / MANIFEST).is_file():
         return read_manifest(folder)
-    if (folder / _BEST / MANIFEST).is_file():
-        raise NotFoundError(f"directory={str(folder)!r} is no module folder; {str(folder / _BEST)!r} is one")
+    if (folder / BEST / MANIFEST).is_file():
+        raise NotFoundError(f"directory={str(folder)!r} is no module folder; {str(folder / BEST)!r} is one")
     return adopt_hf_folder(folder)
 
 
@@ -128,7 +136,7 @@ class _Wanted:
 
     task: str | None
     labels: tuple[str, ...] | None
-    num_classes: int
+    num_classes: int | None
     options: Mapping[str, Any]
     suffix: bool
     new_head: bool
@@ -171,7 +179,7 @@ class _Checkpoint:
             return cls(folder, None, path)
         foreign = [path / name for name in _FOREIGN if (path / name).is_file()]
         if not foreign:
-            best = f"; {str(path / _BEST)!r} is one" if (path / _BEST / MANIFEST).is_file() else ""
+            best = f"; {str(path / BEST)!r} is one" if (path / BEST / MANIFEST).is_file() else ""
             raise CheckpointError(
                 f"{path} is not a checkpoint: it has neither {MANIFEST} nor {', '.join(_FOREIGN)}{best}"
             )
@@ -192,8 +200,6 @@ class _Checkpoint:
 
 _FOREIGN = ("model.pdparams", "model_state.pdparams", "pytorch_model.bin", "model.safetensors")
 _SUFFIXES = (".pdparams", ".bin", ".safetensors")
-#: Where a training run keeps its best checkpoint.
-_BEST = "best_model"
 
 
 def _heads_beside(folder: Path) -> tuple[HeadSpec, ...]:
@@ -341,6 +347,11 @@ def _choose_head(spec: ModuleSpec, wanted: _Wanted, own: Catalog) -> _Head:
     if stored is not None and not wanted.new_head:
         kind = own.get("task", stored.task)
         agreed = _agreed_labels(spec, stored, wanted.labels)
+        if wanted.num_classes is not None and wanted.labels is None and wanted.num_classes != len(agreed):
+            raise LabelError(
+                f"num_classes={wanted.num_classes}, but {spec.title} has {len(agreed)} labels: {', '.join(agreed)}. "
+                "Leave it out to use them, or pass new_head=True for a fresh head"
+            )
         return _Head(kind(agreed, {**stored.options, **wanted.task_options(kind)}), name=stored.name)
     if wanted.task is None:
         if wanted.labels is not None:
@@ -352,7 +363,7 @@ def _choose_head(spec: ModuleSpec, wanted: _Wanted, own: Catalog) -> _Head:
     _check_supported(wanted.task, spec.supports, f"for {spec.title}")
     kind = known[wanted.task].load()
     options = wanted.task_options(kind)
-    return _Head(kind(kind.labels_for(wanted.labels, wanted.num_classes, options), options), fresh=True)
+    return _Head(kind(kind.labels_for(wanted.labels, wanted.num_classes or 2, options), options), fresh=True)
 
 
 def _of_chosen(tensors: Mapping[str, Tensor], spec: ModuleSpec, head: _Head) -> Mapping[str, Tensor]:

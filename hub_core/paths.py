@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hub_core.errors import HubError, NotFoundError
+from hub_core.errors import HubError, NotFoundError, SettingsError
 
 
 def hub_home() -> Path:
@@ -95,6 +95,16 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 with line feeds, atomically."""
     with atomic_file(path) as staged:
         staged.write_text(text, encoding="utf-8", newline="\n")
+
+
+def read_given_json(path: Path) -> Any:
+    """What a JSON file says that the user names. Raises NotFoundError where there is none, SettingsError for others."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NotFoundError(f"no file {path}") from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path} cannot be read as JSON: {getattr(error, 'strerror', None) or error}") from error
 
 
 def read_json_object(path: Path, *, error: type[HubError], remedy: str) -> dict[str, Any]:

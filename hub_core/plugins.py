@@ -26,6 +26,8 @@ from hub_core.errors import HubError, IntegrityError, NotFoundError, unknown
 
 GROUP = "hub_core"
 PLUGIN_FILE = "plugin.py"
+#: What is said of a family or tokenizer that is not there: its module may have been made where a plugin had it.
+BROUGHT = "a plugin may bring it (`hub plugins` lists those that are installed)"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Catalog:
         """The object registered under a name. Raises NotFoundError with near matches."""
         known = self.entries(kind)
         if name not in known:
-            raise NotFoundError(unknown(kind, name, known))
+            raise NotFoundError(unknown(kind, name, known, remedy=BROUGHT if kind == "tokenizer" else ""))
         return known[name].load()
 
     def with_module(self, name: str, version: str, folder: Path, *, sha256: str | None = None) -> Catalog:

@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from packaging.version import Version
 
 from hub_core.errors import ManifestError, NotFoundError, ResolutionError, SettingsError, unknown
 from hub_core.paths import bundled, write_text
+from hub_core.searching import understood
 from hub_core.spec import MANIFEST, SCHEMA, ModuleSpec, canonical, parse_manifest, read_manifest
 from hub_core.version import __version__
 
@@ -177,14 +179,24 @@ class Registry:
         raise NotFoundError(unknown("module", requirement.name, known, remedy=remedy))
 
     def search(self, words: str | Iterable[str] = ()) -> list[ModuleSpec]:
-        """The newest version of every module in whose description all the words occur, by name; case is ignored.
+        """The newest version of every module in whose description all the words occur; case is ignored.
 
-        Looked through are name, summary, family, tasks and languages (``zh``, ``chinese``). No words find every module.
+        Looked through are name, summary, family, tasks and languages (``zh``, ``chinese``; ``中文``, see `understood`).
+        Those that the words describe (`describes`) come first, then those that only could be trained for what a word
+        says, each by name. No words find every module.
         """
-        wanted = [word.casefold() for word in (words.split() if isinstance(words, str) else words)]
+        wanted = understood(words)
         names = sorted(self.modules, key=natural_order)
         newest = (next((s for s in self.modules[name] if s.yanked is None), None) for name in names)
-        return [spec for spec in newest if spec is not None and all(word in _description(spec) for word in wanted)]
+        found = [spec for spec in newest if spec is not None and _says(_description(spec, spec.supports), wanted)]
+        return sorted(found, key=lambda spec: not _says(_description(spec), wanted))
+
+    def near(self, words: Iterable[str]) -> list[str]:
+        """Names of modules, parts of them, families and tasks that are spelt like the words that find nothing."""
+        lost = [word.casefold() for word in words if not self.search([word])]
+        names = {name for spec in self.search() for name in (spec.canonical, spec.family, *spec.supports)}
+        known = names | {part for name in names for part in name.split("-")}
+        return list(dict.fromkeys(near for word in lost for near in get_close_matches(word, sorted(known))))
 
 
 @cache
@@ -309,14 +321,24 @@ def _unmet(requires: Mapping[str, str], environment: Callable[[str], str | None]
     return None
 
 
-def _description(spec: ModuleSpec) -> str:
-    tasks = (*spec.supports, *(head.task for head in spec.heads))
+def describes(words: str | Iterable[str], spec: ModuleSpec) -> bool:
+    """Whether a module is what all the words say, and not only one that could be trained for it."""
+    return _says(_description(spec), understood(words))
+
+
+def _says(description: str, wanted: Iterable[tuple[str, ...]]) -> bool:
+    return all(any(word in description for word in words) for words in wanted)
+
+
+def _description(spec: ModuleSpec, tasks: Iterable[str] = ()) -> str:
+    """What a module is, with the tasks that it is trained for, and more of them."""
     words = (
         spec.name,
         spec.canonical,
         spec.summary,
         spec.family,
         *tasks,
+        *(head.task for head in spec.heads),
         *spec.languages,
         languages_in_words(spec.languages),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hub_core.errors import NotFoundError, SettingsError, unknown
 from hub_core.examples import Example
 from hub_core.labels import labels_from_map
+from hub_core.paths import read_given_json
 from hub_core.plugins import catalog
 from hub_core.spec import ModuleSpec, parse_manifest
 from hub_core.tasks.task import Task
@@ -68,12 +68,9 @@ def module_from_manifest(
 
     The vocabulary is that of `word_list` (one word per line; for ``wordpiece`` and its kin a ``vocab.txt``), or is
     counted in `examples`: units that stand there at least `min_count` times, at most `max_vocabulary` of them. Raises
-    ManifestError, SettingsError, and DataError for a list that cannot be used.
+    NotFoundError, ManifestError, SettingsError, and DataError for a list that cannot be used.
     """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{path} cannot be read as JSON: {error}") from error
+    record = read_given_json(path)
     spec = parse_manifest(record, where=str(path))
     tokenizer = _tokenizer(spec, examples, min_count, max_vocabulary, word_list)
     given = {"summary", "license", "languages", "homepage", "requires", "supports", "also_versions", "loads_in"}

@@ -21,6 +21,8 @@ from hub_core.errors import HubError, ManifestError, unknown
 
 MANIFEST = "module.json"
 WEIGHTS = "model.safetensors"
+#: Where in its folder a training run keeps its best checkpoint, a module folder.
+BEST = "best_model"
 #: What `hub export` writes beside the manifest: what the graph is, and its files. (A graph in torch's own format holds
 #: pickles: it is loaded from a folder, and never installed.)
 GRAPH = "graph.json"
@@ -131,6 +133,11 @@ class ModuleSpec:
     def title(self) -> str:
         """``name version``, as messages print it."""
         return f"{self.name} {self.version}"
+
+    @property
+    def metrics_in_words(self) -> dict[str, object]:
+        """The scores for people, numbers with four decimals."""
+        return {name: f"{value:.4f}" if isinstance(value, float) else value for name, value in self.metrics.items()}
 
     def head(self, name: str = "default") -> HeadSpec | None:
         """The head of that name, or None."""

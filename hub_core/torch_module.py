@@ -240,5 +240,5 @@ def default_card(spec: ModuleSpec) -> str:
     lines += [
         f"- task: {head.task}{', labels: ' if head.labels else ''}{', '.join(head.labels)}" for head in spec.heads
     ]
-    lines += [f"- {name}: {value}" for name, value in spec.metrics.items()]
+    lines += [f"- {name}: {value}" for name, value in spec.metrics_in_words.items()]
     return "\n".join(lines) + "\n"

@@ -53,6 +53,8 @@ def test_what_there_is(full: Path) -> None:
         "staging": 1000,
         "blobs": 2000,
         "datasets": 302,
+        "archives": 0,
+        "encodings": 0,
         "jieba": 50,
         "remote": 60,
     }
@@ -61,7 +63,7 @@ def test_what_there_is(full: Path) -> None:
 
 def test_clearing_leaves_what_would_need_the_network(full: Path) -> None:
     assert sum(cache.size for cache in clear()) == 110 + 1000 + 2000 + 50
-    assert sizes() == {"downloads": 0, "staging": 0, "blobs": 0, "datasets": 302, "remote": 60}
+    assert {name: size for name, size in sizes().items() if size} == {"datasets": 302, "remote": 60}
 
 
 def test_all_goes_but_what_is_installed_or_the_users_own(full: Path) -> None:
@@ -78,6 +80,16 @@ def test_one_by_name(full: Path) -> None:
     assert sizes()["jieba"] == 50
     with pytest.raises(NotFoundError, match="unknown cache 'dataset'; did you mean 'datasets'"):
         clear(["dataset"])
+
+
+def test_what_the_hub_has_not_kept_yet_is_known_too(hub_home: Path) -> None:
+    assert [(cache.name, cache.size) for cache in clear(["encodings", "archives"])] == [
+        ("encodings", 0),
+        ("archives", 0),
+    ]
+    assert not hub_home.exists()
+    write(hub_home / "cache" / "plugged" / "x", 5)
+    assert {cache.name: cache.what for cache in caches()}["plugged"].startswith("kept by something else in ")
 
 
 def test_what_others_are_writing_stays(hub_home: Path) -> None:

@@ -14,6 +14,7 @@ from command_line import Hub
 from hub_core.data.check import DataReport, Leak, ReadSplit, check_folder, check_splits
 from hub_core.data.check_page import check_page, write_report
 from hub_core.data.dataset import Dataset
+from hub_core.data.misspelt import misspelt
 from hub_core.errors import NotFoundError
 
 
@@ -99,7 +100,15 @@ class TestFindings:
     def test_a_file_without_its_columns(self, reviews: Path) -> None:
         write(reviews / "dev.tsv", "tag\tsentence", "1\t好", "0\t差")
         report = check_folder(reviews)
-        assert report.broken == (f"{reviews}/dev.tsv:1: no column 'text_a' or 'text'; there are: tag, sentence",)
+        assert report.broken == (
+            f"{reviews}/dev.tsv:1: no column 'text_a' or 'text'; there are: tag, sentence; --columns sentence=text,"
+            "tag=label gives other names; a file without a header needs --columns label,text",
+        )
+        write(reviews / "dev.tsv", "negative\t有点重，屏幕很好。", "positive\t差，吵")
+        (broken,) = check_folder(reviews).broken
+        assert broken.endswith(
+            "there are: negative, 有点重，屏幕很好。; a file without a header needs --columns label,text"
+        )
         assert (
             check_folder(reviews, columns={"tag": "label", "sentence": "text"})
             .broken[0]
@@ -135,6 +144,15 @@ def report_rows(report: DataReport) -> int:
     return sum(one.rows for one in report.splits)
 
 
+@pytest.mark.parametrize(
+    ("often", "rare", "found"),
+    [("B-PER", "B-PRE", True), ("B-PER", "I-PER", False), ("news_100", "news_101", False), ("正面", "负面", False)],
+)
+def test_what_seems_misspelt(often: str, rare: str, found: bool) -> None:
+    assert [one.label for one in misspelt({often: 200, rare: 10}, ())] == [rare] * found
+    assert misspelt({often: 200, rare: 11}, ()) == ()
+
+
 class TestReading:
     @pytest.mark.parametrize(
         ("name", "lines", "task"),
@@ -151,6 +169,64 @@ class TestReading:
         write(tmp_path / name, *lines)
         report = check_folder(tmp_path)
         assert (report.task, report_rows(report), report.broken) == (task, 1, ())
+
+    @pytest.mark.parametrize(
+        ("rows", "task", "options", "labels"),
+        [
+            (
+                [("很好", ["a", "b", "c"]), ("很差", []), ("行", "a")],
+                "seq-cls",
+                {"problem": "multi-label"},
+                ["a", "b", "c"],
+            ),
+            ([("很好", 1.0), ("很差", 0.5), ("行", 3)], "seq-cls", {"problem": "regression"}, []),
+            ([("很好", 1), ("很差", 0)], "seq-cls", {}, ["1", "0"]),
+            ([("很好", ["O", "B"]), ("行", ["O"])], "token-cls", {}, ["O", "B"]),
+            ([("很[MASK]", ["好"]), ("[MASK]的", "新")], "masked-lm", {}, ["好", "新"]),
+        ],
+    )
+    def test_what_the_labels_suggest(
+        self, rows: list[tuple[str, Any]], task: str, options: dict[str, str], labels: list[str], tmp_path: Path
+    ) -> None:
+        lines = [json.dumps({"text": text, "labels": label}, ensure_ascii=False) for text, label in rows]
+        write(tmp_path / "train.jsonl", *lines)
+        report = check_folder(tmp_path)
+        assert (report.task, report.task_options, report.broken) == (task, options, ())
+        assert sorted(label for label, _ in report.splits[0].labels) == sorted(labels)
+        assert f"read for {report.read_for};" in check_page(report)
+
+    def test_fractions_in_tsv_are_numbers_unless_told_otherwise(self, tmp_path: Path) -> None:
+        write(tmp_path / "train.tsv", "text\tlabel", "好\t1", "差\t0.5", "行\tnan")
+        assert check_folder(tmp_path).read_for == "seq-cls"
+        write(tmp_path / "train.tsv", "text\tlabel", "好\t1", "差\t0.5")
+        assert check_folder(tmp_path).read_for == "seq-cls (problem=regression)"
+        told = check_folder(tmp_path, task_options={"problem": "single-label"})
+        assert (told.read_for, told.splits[0].labels) == ("seq-cls (problem=single-label)", (("1", 1), ("0.5", 1)))
+
+    def test_a_first_row_that_lacks_a_column(self, tmp_path: Path) -> None:
+        good = {"question": "谁？", "context": "是他", "answers": [{"text": "他", "answer_start": 1}]}
+        rows = [{"question": "谁？"}, good, {**good, "context": ""}]
+        path = write(tmp_path / "train.jsonl", *(json.dumps(row, ensure_ascii=False) for row in rows))
+        report = check_folder(tmp_path)
+        assert (report.task, report.broken) == (
+            "question-answering",
+            (f"{path}:1: no column 'context'; there are: question", f"{path}:3: context is empty"),
+        )
+        write(path, '{"text_a": "好", "label": "1"}', '{"text_a": "好", "text_b": "很好", "label": "1"}')
+        report = check_folder(tmp_path)
+        assert (report.task, report.broken) == (
+            "seq-cls",
+            (f"{path}:1: no second text, unlike 1 other row",),
+        )
+
+    def test_units_that_something_else_joins(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "train.tsv", "text\tlabel", "新 华\tB-ORG I-ORG")
+        assert check_folder(tmp_path, task="token-cls").broken == (
+            f"{path}:2: label 'B-ORG I-ORG' has white space in it (what joins units and labels here is '\\x02'; "
+            "split_char=, --split-char says what else does)",
+        )
+        report = check_folder(tmp_path, task="token-cls", split_char=" ")
+        assert (report.broken, report.splits[0].labels) == ((), (("B-ORG", 1), ("I-ORG", 1)))
 
     def test_other_tables_of_a_folder_are_no_splits(self, tmp_path: Path) -> None:
         write(tmp_path / "train_45k.txt", "甲\t0")
@@ -219,7 +295,23 @@ class TestCommandLine:
         assert found.err == f"the page is {tmp_path}/page/index.html\n"
         assert (tmp_path / "page" / "index.html").is_file()
         write(reviews / "dev.tsv", "label\ttext", "1\t")
-        assert "1 broken row(s):" in hub("data", "check", reviews).out
+        broken = hub("data", "check", reviews)
+        assert (broken.code, broken.err) == (1, "")
+        assert "1 broken row(s):" in broken.out
+
+    def test_a_label_that_is_misspelt(self, reviews: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        hub = Hub(capsys)
+        header = "label\ttext"
+        write(reviews / "train.tsv", header, *(f"positive\t好{at}" for at in range(20)), "postive\t不错", "other\t嗯")
+        write(reviews / "dev.tsv", header, "positive\t可以")
+        report = hub("data", "check", reviews, "--report", reviews / "page")
+        said = "label 'postive' (1 in train, none elsewhere) may be 'positive' (20) misspelt"
+        assert report.code == 0 and f"\n{said}\n" in report.out
+        assert said in (reviews / "page" / "index.html").read_text("utf-8")
+        (found,) = hub("data", "check", reviews, "--json").json["misspelt"]
+        assert found == {"label": "postive", "count": 1, "meant": "positive", "often": 20}
+        write(reviews / "dev.tsv", header, "postive\t可以")
+        assert hub("data", "check", reviews, "--json").json["misspelt"] == []
 
     def test_many_broken_rows(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         hub = Hub(capsys)
@@ -228,8 +320,21 @@ class TestCommandLine:
         assert found.out.count("no column 'text_a' or 'text'; there are: sentence, label_desc") == 100
         assert "... and 50 more (--json has all)" in found.out
         assert f"HUB_DATA_HOME={tmp_path} hub data check tnews" in found.err
-        assert len(hub("data", "check", tmp_path / "tnews", "--json").json["broken"]) == 150
+        assert len(json.loads(hub("data", "check", tmp_path / "tnews", "--json").out)["broken"]) == 150
         assert (tmp_path / "page" / "index.html").read_text("utf-8").count("no column") == 150
+
+    def test_options_of_the_task(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        hub = Hub(capsys)
+        write(tmp_path / "train.tsv", "text\tlabel", "好\ta,b", "差\t")
+        asked = ("data", "check", tmp_path, "--task-option")
+        out = hub(*asked, "problem=multi-label").out
+        assert f"{tmp_path}, read for seq-cls (problem=multi-label)" in out
+        assert "No row is broken." in out
+        assert "unknown option 'problm' of task seq-cls" in hub.fails(*asked, "problm=multi-label")
+        assert "unknown value 'multi' of problem" in hub.fails(*asked, "problem=multi")
+        assert "cannot be empty" in hub.fails("data", "check", tmp_path, "--split-char", "")
+        named = hub.fails("data", "check", "tnews", "--split-char", " ", code=2)
+        assert "--split-char is for a folder of files; tnews is a data set that knows its own" in named
 
     def test_mistakes(self, reviews: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         hub = Hub(capsys)

@@ -134,5 +134,7 @@ def test_targets_that_are_no_labels_are_refused(tmp_path: Path) -> None:
     module = tiny_module(tmp_path, task="seq-cls", labels=["stars"], task_options={"problem": "regression"})
     rows = [replace(row, label=0.5) for row in module_and_rows(tmp_path, "seq-cls")[1]]
     trainer = Trainer(module, checkpoint_dir=tmp_path, use_vdl=False, settings=TrainSettings(class_weights="balanced"))
-    with pytest.raises(SettingsError, match="for tasks with one label per row or per token, and not for seq-cls"):
+    with pytest.raises(
+        SettingsError, match="one label per row or per token, and not for seq-cls with problem=regression"
+    ):
         trainer.train(rows)

@@ -62,6 +62,9 @@ class TestHelp:
                 assert re.search(rf"^  {name} +[A-Z][a-z]", page.out, re.M), name
         assert "Commands:" not in page.out  # they stand in sections
 
+    def test_every_summary_is_whole(self, hub: Hub) -> None:
+        assert hub("help").out.count("...") == 1  # that of its usage
+
     def test_nothing_asked_for_shows_help_as_wrong_usage(self, hub: Hub) -> None:
         outcome = hub()
         assert (outcome.code, outcome.out) == (2, "")
@@ -101,10 +104,13 @@ class TestWrongUsage:
         ("arguments", "said"),
         [
             (["lst"], r"unknown command 'lst'; did you mean 'list'\? \d+ are known"),
+            (["serving", "start"], r"there is no 'serving' yet; `hub predict` answers .*"),
             (["config", "mirors"], r"unknown command 'mirors'; did you mean 'mirrors'\? .*"),
             (["list", "--al"], r"No such option.*--all.*"),
             (["run", "x", "--input-txt", "y"], r"No such option.*--input-text.*"),
             (["train", "--epoch", "2"], r"No such option.*--epochs.*"),
+            (["train", "--lr", "2"], r"No such option '--lr'. Did you mean '--learning-rate'\?"),
+            (["list", "--hepl"], r"No such option.*--help.*"),
             (["show"], r"Missing argument 'NAME'\."),
             (["run", "x"], "nothing to answer: give TEXTS, --input-text or --input-path"),
             (["run", "x", "y", "--batch-size", "0"], r"Invalid value for '--batch-size': 0 is not in the range x>=1\."),
@@ -157,10 +163,13 @@ class TestErrors:
     def test_debug_shows_the_traceback_wherever_it_stands(
         self, hub: Hub, raising: Any, arguments: tuple[str, ...]
     ) -> None:
-        raising(HubError("broken"))
+        error = HubError("broken")
+        error.__context__, error.__suppress_context__ = ValueError("at the bottom"), True
+        raising(error)
         outcome = hub(*arguments)
         assert outcome.code == 1
-        assert outcome.err.startswith("Traceback (most recent call last):")
+        assert outcome.err.startswith("ValueError: at the bottom\n\nDuring handling of the above exception")
+        assert "Traceback (most recent call last):" in outcome.err
         assert outcome.err.endswith("hub_core.errors.HubError: broken\nerror: broken\n")
 
     @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 import torch
 from command_line import Hub, Outcome, write_reviews
@@ -126,7 +130,8 @@ class TestRun:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             outcome = hub("run", classifier, "我们都是中国人", "好", "--max-seq-len", 5)
-        assert outcome.err == "warning: 1 text(s) were cut to max_seq_len=5 tokens\n"
+        remedy = "a larger one (--max-seq-len) reads more of them"
+        assert outcome.err == f"warning: 1 text(s) were cut to max_seq_len=5 tokens; {remedy}\n"
         header, _, first, second = map(str.split, outcome.out.splitlines())
         assert (header[-1], first[-1], len(second)) == ("note", "cut", 3)
 
@@ -195,9 +200,14 @@ class TestRunRefuses:
         assert hub.fails("run", classifier, "--input-path", path).endswith("texts.txt:1: the file has no text\n")
         path.write_bytes("好\n".encode() + b"\xff\xfe\n" + "不\n".encode("gb18030"))
         said = hub.fails("run", classifier, "--input-path", path)
-        assert f"{path}:2: not UTF-8 (byte 0xff" in said
-        assert f"{path}:3: not UTF-8" in said
-        assert hub.fails("run", classifier, "--input-path", tmp_path).startswith("unusable data:")
+        assert f"{path}:2: not UTF-8 (byte 0xff, number 1), like 1 more line (3)" in said
+
+    def test_a_folder_where_a_file_belongs(self, hub: Hub, classifier: Path, tmp_path: Path) -> None:
+        reviews = write_reviews(tmp_path / "reviews")
+        said = f"{reviews} is a folder; give a file, such as {reviews}/test.tsv\n"
+        assert hub.fails("predict", "-m", classifier, "--data", reviews) == said
+        (tmp_path / "bare").mkdir()
+        assert "give a file, such as" in hub.fails("run", classifier, "--input-path", tmp_path / "bare")
 
     def test_a_gpu_that_is_not_there(self, hub: Hub, classifier: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -245,6 +255,67 @@ class TestPredict:
         assert output.read_bytes() == before
         assert list(output.parent.iterdir()) == [output]
 
+    def test_every_answer_has_its_row(self, hub: Hub, classifier: Path, tagger: Path, tmp_path: Path) -> None:
+        def answers(module: Path, data: Path, *more: str) -> list[dict[str, Any]]:
+            return [json.loads(line) for line in hub("predict", "-m", module, "--data", data, *more).out.splitlines()]
+
+        lines = tmp_path / "texts.txt"
+        lines.write_text("好的\n\n不是\n", encoding="utf-8")
+        assert [row["key"] for row in answers(classifier, lines)] == ["texts.txt:1", "texts.txt:3"]
+        assert "columns" not in answers(classifier, lines)[0]
+        table = tmp_path / "texts.jsonl"
+        table.write_text(
+            '{"id": 7, "text": "好", "probability": [1], "label": "x"}\n{"text": "不"}\n', encoding="utf-8"
+        )
+        for module in (classifier, tagger):
+            first, second = answers(module, table)
+            assert (first["key"], first["columns"]) == ("texts.jsonl:1", {"id": 7, "probability": [1]})
+            assert (second["key"], "columns" in second) == ("texts.jsonl:2", False)
+        assert 0 < answers(classifier, table)[0]["probability"] < 1
+        header, *_ = hub("run", classifier, "--input-path", table).out.splitlines()
+        assert header.split() == ["text", "label", "probability"]
+        day = datetime.date(2024, 5, 7)
+        pyarrow.parquet.write_table(pyarrow.table({"text": ["好"], "day": [day]}), tmp_path / "texts.parquet")
+        (dated,) = answers(classifier, tmp_path / "texts.parquet")
+        assert (dated["key"], dated["columns"]) == ("texts.parquet:1", {"day": "2024-05-07"})
+
+    def test_questions_keep_their_ids(self, hub: Hub, tmp_path: Path) -> None:
+        tiny_module(tmp_path, task="question-answering", labels=()).save(tmp_path / "module")
+        asked = {"question": "他在哪", "id": "Q1", "answers": []}
+        document = {"data": [{"title": "T", "paragraphs": [{"context": "他在北京。", "qas": [asked]}]}]}
+        (tmp_path / "dev.json").write_text(json.dumps(document), encoding="utf-8")
+        found = json.loads(hub("predict", "-m", tmp_path / "module", "--data", tmp_path / "dev.json").out)
+        assert (found["key"], found["columns"]) == ("dev.json:1", {"id": "Q1", "title": "T"})
+
+    def test_columns_by_other_names_and_without_a_header(self, hub: Hub, classifier: Path, tmp_path: Path) -> None:
+        other, bare = tmp_path / "other.csv", tmp_path / "bare.txt"
+        other.write_text("id,sentence\n7,好的\n", encoding="utf-8")
+        bare.write_text("7\t好的\n8\t不是\n", encoding="utf-8")
+        asked = ("predict", "-m", classifier, "--data")
+        found = json.loads(hub(*asked, other, "--columns", "sentence=text").out)
+        assert (found["text"], found["columns"]) == ("好的", {"id": "7"})
+        first, second = map(json.loads, hub(*asked, bare, "--columns", "id,text").out.splitlines())
+        assert (first["text"], first["columns"], second["key"]) == ("好的", {"id": "7"}, "bare.txt:2")
+        shown = hub("run", classifier, "--input-path", bare, "--columns", "id,text", "--json").json
+        assert shown == [first, second]
+        assert "no column 'words'" in hub.fails(*asked, other, "--columns", "words=text")
+        assert "--columns belongs to --input-path" in hub.fails("run", classifier, "好", "--columns", "a=b", code=2)
+
+    def test_a_pair_that_lacks_a_text(self, hub: Hub, classifier: Path, tmp_path: Path) -> None:
+        path = tmp_path / "test.jsonl"
+        rows = [{"text_b": "会"}, {}, {"text_b": "不"}, {"text_b": None}]
+        path.write_text(
+            "".join(json.dumps({"text_a": "好", "label": "positive", **row}) + "\n" for row in rows), encoding="utf-8"
+        )
+        expected = "unusable data:\n" + "".join(
+            f"  {path}:{line}: no second text, unlike 2 other rows\n" for line in (2, 4)
+        )
+        assert hub.fails("predict", "-m", classifier, "--data", path) == expected
+        assert hub.fails("evaluate", "-m", classifier, "--data", tmp_path) == expected
+        path.rename(tmp_path / "train.jsonl")
+        train = ("train", "-m", classifier, "--task", "seq-cls", "--data", tmp_path, "--dev-split", "")
+        assert hub.fails(*train) == expected.replace("test.jsonl", "train.jsonl")
+
     def test_a_place_that_cannot_be_written(self, hub: Hub, classifier: Path, reviews: Path, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("in the way")
         output = tmp_path / "file" / "answers.jsonl"
@@ -281,6 +352,19 @@ class TestEvaluate:
             outcome = hub("evaluate", "-m", classifier, "--data", reviews, "--split", split, *renamed, "--json")
             assert (outcome.json["split"], outcome.json["rows"]) == (split, rows)
 
+    def test_data_for_another_task(
+        self, hub: Hub, classifier: Path, tagger: Path, reviews: Path, tmp_path: Path
+    ) -> None:
+        said = hub.fails("evaluate", "-m", tagger, "--data", reviews)
+        assert said == (
+            f"unusable data:\n  {reviews}/test.tsv:2: one label for a whole text: seq-cls reads that, token-cls needs "
+            "a label for each unit\n"
+        )
+        (tmp_path / "test.tsv").write_text("label\ttext_a\nO\002B-LOC\t在\002京\nO\t在\n", encoding="utf-8")
+        for names in (("evaluate", "-m", classifier), ("compare", classifier, tagger)):
+            said = hub.fails(*names, "--data", tmp_path)
+            assert said.count("\n") == 2 and "test.tsv:2: a label for each unit of the text: token-cls reads" in said
+
     def test_entities(self, hub: Hub, tagger: Path, tmp_path: Path) -> None:
         rows = "".join(f"{c}\t{'B-LOC' if c in '北' else 'I-LOC' if c in '京' else 'O'}\n" for c in TEXT)
         (tmp_path / "test.conll").write_text(rows + "\n" + rows, encoding="utf-8")
@@ -288,17 +372,31 @@ class TestEvaluate:
         assert record["rows"] == 2
         assert 0 <= record["f1"] <= 1
 
+    def test_units_that_something_else_joins(self, hub: Hub, tagger: Path, tmp_path: Path) -> None:
+        (tmp_path / "test.tsv").write_text("text\tlabel\n新 华\tB-ORG I-ORG\n", encoding="utf-8")
+        asked = ("--data", tmp_path, "--json")
+        for command in (("evaluate", "-m", tagger), ("compare", tagger, tagger)):
+            said = hub.fails(*command, *asked)
+            assert "test.tsv:2: label 'B-ORG I-ORG' has white space in it" in said
+            assert "--split-char" in said
+            assert hub(*command, *asked, "--split-char", " ").json["rows"] == 1
+
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [
-            ((), "test.tsv:2: unknown label '0'; known: negative, positive\n"),
-            (("--split", "tset"), "unknown mode 'tset' in "),
+            (
+                (),
+                "test.tsv:2: unknown label '0' (5 times); known: negative, positive; rename_labels (such as "
+                "--rename-labels 0=negative,1=positive) gives labels other names\n",
+            ),
+            ((), "test.tsv:3: unknown label '1' (5 times); known: negative, positive\n"),
+            (("--split", "tset"), "unknown split 'tset' in "),
             (("--split", "tset"), "did you mean 'test'?"),
             (
                 ("--rename-labels", "0=negativ,1=positive"),
                 "unknown label 'negativ' in --rename-labels 0=negativ; did you mean",
             ),
-            (("--task", "token-cls"), "unknown task 'token-cls' among those that tiny 1.0.0 is trained for"),
+            (("--task", "token-cls"), "among those that tiny 1.0.0 is trained for; known: seq-cls\n"),
         ],
     )
     def test_what_does_not_fit(

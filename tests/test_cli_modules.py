@@ -95,7 +95,29 @@ class TestSearch:
 
     def test_nothing_found(self, hub: Hub) -> None:
         outcome = hub("search", "no-such-thing")
-        assert (outcome.code, outcome.out, outcome.err) == (0, "", "no modules\n")
+        assert (outcome.code, outcome.out) == (0, "")
+        assert outcome.err.startswith("no modules\nAll words must stand in a module's name, summary, family, tasks")
+        assert hub("search", "chinese", "ernei").err.startswith("no modules; did you mean 'ernie'")
+        assert hub("search", "no-such-thing", "--json").json == []
+
+    def test_what_is_trained_for_the_words_comes_first(self, hub: Hub) -> None:
+        assert [row["name"] for row in hub("search", "情感", "--json").json] == ["bilstm-sentiment-zh"]
+        table = hub("search", "中文", "embedding").out.splitlines()
+        assert [line for line in table[2:] if not line.startswith(" ")] == [
+            *("Chinese", "Many languages"),
+            *(f"{name}, to be trained for it" for name in LANGUAGE_GROUPS[:3]),
+        ]
+        assert [line.split()[0] for line in table[3:9]] == [
+            *(
+                "bge-base-zh-v1.5",
+                "bge-large-zh-v1.5",
+                "bge-small-zh-v1.5",
+                "gte-base-zh",
+                "gte-large-zh",
+                "gte-small-zh",
+            )
+        ]
+        assert table[10].split()[0] == "bge-m3"
 
 
 class TestShow:
@@ -118,12 +140,13 @@ class TestShow:
 
     def test_a_checkpoint_with_its_head_and_scores(self, hub: Hub, tmp_path: Path) -> None:
         heads = [{"task": "seq-cls", "labels": ["差", "好"]}]
-        folder = module_folder(tmp_path / "m", heads=heads, metrics={"accuracy": 0.88}, base="ernie==2.0.2")
+        folder = module_folder(tmp_path / "m", heads=heads, metrics={"accuracy": 2 / 3, "rows": 9}, base="ernie==2.0.2")
         lines = hub("show", folder).out.splitlines()
         for line in (
             "base               ernie==2.0.2",
             "head default       seq-cls: 差, 好",
-            "measured accuracy  0.88",
+            "measured accuracy  0.6667",
+            "measured rows      9",
         ):
             assert line in lines
 

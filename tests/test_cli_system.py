@@ -145,7 +145,7 @@ class TestClear:
         ("arguments", "code", "said"),
         [
             (["dataset"], 1, "unknown cache 'dataset'; did you mean 'datasets'?"),
-            (["modules"], 1, "unknown cache 'modules'; known: blobs, datasets, downloads, jieba, staging"),
+            (["modules"], 1, "unknown cache 'modules'; known: archives, blobs, datasets"),
             (["jieba", "--all"], 2, "give the names of caches, or --all"),
         ],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import fields
@@ -51,6 +52,16 @@ def student(tmp_path: Path, reviews: Path, ckpt: Path) -> list[object]:
 
 
 class TestTraining:
+    def test_a_label_that_seems_misspelt_is_named(
+        self, hub: Hub, student: list[object], reviews: Path, tmp_path: Path
+    ) -> None:
+        data = shutil.copytree(reviews, tmp_path / "misspelt")
+        with (data / "train.tsv").open("a", encoding="utf-8") as rows:
+            rows.write("positiv\t好\n" + "positive\t好\n" * 20)
+        outcome = hub(*student, "--data", data, "--epochs", 1)
+        said = "warning: label 'positiv' (1 in train, none elsewhere) may be 'positive' (20) misspelt"
+        assert outcome.code == 0 and outcome.err.count(said) == 1
+
     def test_a_new_module_from_data_to_answers(self, hub: Hub, student: list[object], ckpt: Path) -> None:
         renamed = ("--rename-labels", "0=negative,1=positive")
         outcome = hub(*student, *renamed, "--epochs", 3, "--log-interval", 2, "--json")
@@ -181,9 +192,11 @@ class TestRefuses:
         student[data] = tmp_path / "nowhere"
         assert hub.fails(*student) == f"no folder {tmp_path / 'nowhere'}\n"
         (tmp_path / "nowhere").mkdir()
-        assert hub.fails(*student).startswith(f"unknown mode 'train' in {tmp_path / 'nowhere'}")
+        assert hub.fails(*student).startswith(f"unknown split 'train' in {tmp_path / 'nowhere'}")
         (tmp_path / "nowhere" / "trian.tsv").write_text("label\ttext_a\n1\ta\n")
         assert "did you mean 'trian'?" in hub.fails(*student)
+        (tmp_path / "nowhere" / "trian.tsv").rename(tmp_path / "nowhere" / "train.tsv")
+        assert hub.fails(*student).endswith("; known: train; --dev-split names another, '' is for none\n")
 
     def test_rows_that_are_wrong_all_at_once(self, hub: Hub, tmp_path: Path, student: list[object]) -> None:
         student[student.index("--data") + 1] = tmp_path
@@ -194,6 +207,12 @@ class TestRefuses:
         assert {line.split("train.tsv:")[1][0] for line in said[1:]} == {"3", "4", "5", "6", "7"}
         (tmp_path / "train.tsv").write_bytes(b"")
         assert "train.tsv:1: the file is empty" in hub.fails(*student)
+
+    def test_units_that_something_else_joins(self, hub: Hub, tmp_path: Path, student: list[object]) -> None:
+        (tmp_path / "train.tsv").write_text("text\tlabel\n新 华\tB-ORG I-ORG\n", encoding="utf-8")
+        wanted = ("--data", tmp_path, "--task", "token-cls", "--dev-split", "", "--epochs", 1, "--min-count", 1)
+        assert "train.tsv:2: label 'B-ORG I-ORG' has white space in it" in hub.fails(*student, *wanted)
+        assert hub(*student, *wanted, "--split-char", " ", "--json").json["steps"] == 1
 
     def test_a_label_of_dev_that_train_does_not_have(self, hub: Hub, tmp_path: Path, student: list[object]) -> None:
         student[student.index("--data") + 1] = write_reviews(tmp_path / "mixed")
@@ -220,8 +239,8 @@ class TestRefuses:
                 ["--seed", "-1", "--ema", "2"],
                 "unusable training settings:\n  ema=2.0 must be between 0 and 0.999999\n  seed=-1 must be",
             ),
-            (["--config", "/nowhere.json"], "/nowhere.json cannot be read as JSON"),
-            (["--manifest", "/nowhere.json"], "/nowhere.json cannot be read as JSON"),
+            (["--config", "/nowhere.json"], "no file /nowhere.json"),
+            (["--manifest", "/nowhere.json"], "no file /nowhere.json"),
             (
                 ["--metric", "f2", "--epochs", "2"],
                 "unknown metric 'f2' to compare by; known: accuracy, macro_f1, matthews, micro_f1",

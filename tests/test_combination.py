@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -71,6 +72,27 @@ def test_a_head_of_several_can_be_trained_further(tmp_path: Path) -> None:
     joint = hub.Module(directory=tmp_path / "both")
     with pytest.raises(SettingsError, match="pick one with task="):
         hub.Trainer(joint, checkpoint_dir=tmp_path / "other", use_vdl=False).train(data, epochs=1)
+
+
+def test_rows_are_of_one_head(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hub.combine(two_modules(tmp_path)).save(tmp_path / "both")
+    rows = [{"text": text, "label": MOODS[at % 2], "id": at} for at, text in enumerate(TEXTS)]
+    (tmp_path / "dev.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    shell, both = Hub(capsys), ("--module", tmp_path / "both", "--data", tmp_path, "--split", "dev")
+    for command in (
+        ("evaluate",),
+        ("evaluate", "--report", tmp_path / "out"),
+        ("calibrate", "--output", tmp_path / "c"),
+    ):
+        said = shell.fails(*command, *both)
+        assert said == "tiny-entities-mood 0.1.0 has heads entities, mood: give --head or --task\n"
+    assert shell("evaluate", *both, "--head", "mood", "--json").json["rows"] == 4
+    assert "temperature" in shell("calibrate", *both, "--head", "mood", "--output", tmp_path / "c", "--json").json
+    out = shell("predict", "-m", tmp_path / "both", "--data", tmp_path / "dev.jsonl").out
+    answers = [json.loads(line) for line in out.splitlines()]
+    expected = hub.Module(directory=tmp_path / "both").predict(TEXTS)
+    assert [one["mood"]["label"] for one in answers] == [one["mood"]["label"] for one in expected]
+    assert [one["columns"] for one in answers] == [{"id": at} for at in range(4)]
 
 
 def test_the_encoder_runs_once(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ class TestPublic:
 
     def test_a_split_that_the_folder_does_not_have(self, reviews: Path) -> None:
         (reviews / "chnsenticorp/test.tsv").unlink()
-        with pytest.raises(NotFoundError, match=r"unknown mode 'test' in .*known: dev, train, train\.clean$"):
+        with pytest.raises(NotFoundError, match=r"unknown split 'test' in .*known: dev, train, train\.clean$"):
             ChnSentiCorp(mode="test", data_dir=reviews)
 
     def test_labels_get_other_names(self, reviews: Path) -> None:
@@ -231,7 +231,7 @@ class TestOwnClassificationFile:
         write(tmp_path / "train.tsv", "1\t好")
         with pytest.raises(NotFoundError, match="unknown mode 'trian' of TextClassificationDataset; did you mean 'tra"):
             TextClassificationDataset(tmp_path, mode="trian", data_file="train.tsv")
-        with pytest.raises(NotFoundError, match=r"unknown mode 'trian' in .* did you mean 'train'"):
+        with pytest.raises(NotFoundError, match=r"unknown split 'trian' in .* did you mean 'train'"):
             TextClassificationDataset(tmp_path, mode="trian")
         with pytest.raises(NotFoundError, match=r"no file .*dev\.tsv"):
             TextClassificationDataset(tmp_path, mode="dev", data_file="dev.tsv", label_list=["1"])
@@ -258,11 +258,14 @@ class TestOwnClassificationFile:
         write(tmp_path / "train.tsv", "Label\ttext_a", "1\t好", "0\t差")
         with pytest.raises(DataError) as caught:
             TextClassificationDataset(tmp_path, is_file_with_header=True, label_list=["0", "1"])
-        assert problems_of(caught) == ["train.tsv:1: no column 'label' or 'labels'; there are: Label, text_a"]
+        assert problems_of(caught) == [
+            "train.tsv:1: no column 'label' or 'labels'; there are: Label, text_a; "
+            "--columns Label=label gives other names"
+        ]
 
     def test_exchanged_columns_make_a_short_message(self, tmp_path: Path) -> None:
         write(tmp_path / "train.tsv", *(f"{'很长的评论' * 50}\t1" for _ in range(30)))
-        with pytest.raises(DataError, match="and 10 more") as caught:
+        with pytest.raises(DataError, match="30 times") as caught:
             TextClassificationDataset(tmp_path, label_list=["0", "1"])
         assert max(map(len, problems_of(caught))) < 120
 
@@ -339,16 +342,16 @@ class TestOwnLabellingFile:
             "train.tsv:3: the text is empty",
             "train.tsv:4: unit 2 is empty",
             "train.tsv:5: 1 character, but 2 labels",
-            "train.tsv:6: 1 unit (what joins units here is '\\x02'), but 2 labels",
+            "train.tsv:6: 1 unit (what joins units here is '\\x02'; see split_char=, --split-char), but 2 labels",
             "train.tsv:7: label 2 is empty",
         ]
 
     def test_in_conll_every_unit_has_its_own_line(self, tmp_path: Path) -> None:
-        write(tmp_path / "train.conll", "在 O", "北 B-LCO", "京 I-LCO", "", "\tO", "好\tO")
+        write(tmp_path / "train.conll", "在 O", "北 B-LCO", "京 I-LCO", "", "\tO", "好\tO", "", "京 B-LCO")
         with pytest.raises(DataError) as caught:
             SeqLabelingDataset(tmp_path, label_list=["O", "B-LOC", "I-LOC"])
         assert [problem.partition("; known")[0] for problem in problems_of(caught)] == [
-            "train.conll:2: unknown label 'B-LCO'; did you mean 'B-LOC' or 'I-LOC'? known: B-LOC, I-LOC, O",
+            "train.conll:2: unknown label 'B-LCO' (2 times); did you mean 'B-LOC' or 'I-LOC'? known: B-LOC, I-LOC, O",
             "train.conll:3: unknown label 'I-LCO'; did you mean 'I-LOC' or 'B-LOC'? known: B-LOC, I-LOC, O",
             "train.conll:5: unit 1 is empty",
         ]
@@ -377,9 +380,9 @@ class TestFolder:
     def test_candidates(self, tmp_path: Path) -> None:
         write(tmp_path / "dev.csv", "x")
         write(tmp_path / "valid.tsv.gz", "x")
-        with pytest.raises(SettingsError, match=r"has dev\.csv and valid\.tsv\.gz, all of mode 'dev'; keep one"):
+        with pytest.raises(SettingsError, match=r"has dev\.csv and valid\.tsv\.gz, all of split 'dev'; keep one"):
             find_split(tmp_path, "dev")
-        with pytest.raises(NotFoundError, match=r"unknown mode 'train' in .*; known: dev"):
+        with pytest.raises(NotFoundError, match=r"unknown split 'train' in .*; known: dev"):
             find_split(tmp_path, "train")
         with pytest.raises(NotFoundError, match="no folder"):
             find_split(tmp_path / "gone", "train")

@@ -129,6 +129,7 @@ class TestInstalled:
         options = ["--manifest", EXAMPLE / "stars.json", "--task", "rating", "--data", "reviews", "--no-tensorboard"]
         run = hub("train", *options, "--epochs", "12", "--learning-rate", "0.01", "--min-count", "1", "--json")
         assert run.json["accuracy"] == 1.0
+        assert hub("show", "./ckpt/best_model", "--json").json["requires"]["hub-stars"] == ">=1"
         scores = hub("evaluate", "-m", "./ckpt/best_model", "--data", "reviews", "--json").json
         assert scores["within_one"] == scores["accuracy"] == 1.0
         (answer,) = hub("run", "./ckpt/best_model", "房间很好，很好", "--json").json

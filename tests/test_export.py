@@ -281,5 +281,10 @@ def test_the_command_line(hub_line: Hub, tmp_path: Path) -> None:
     assert wanted[0]["label"] == found[0]["label"]
     assert hub_line("evaluate", "-m", out, "--data", reviews, "--split", "dev", "--json").json["rows"] > 0
     assert "has a graph for onnx" in hub_line.fails("run", out, "好", "--engine", "openvino")
+    dev = (reviews / "dev.tsv").read_text(encoding="utf-8").replace("text_a", "words", 1)
+    (reviews / "dev.tsv").write_text(dev, encoding="utf-8")
+    named = ("--columns", "words=text", "--max-loss", 1, "--json")
+    again = hub_line("export", tmp_path / "m", tmp_path / "again", "--data", reviews, *named).json
+    assert again["graph"] == record["graph"]
     assert "needs labelled rows to be measured on: --data" in hub_line.fails("export", tmp_path / "m", out, "--int8")
     assert "is not trained for a task yet" in hub_line.fails("export", "ernie", out)

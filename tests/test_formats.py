@@ -74,7 +74,11 @@ class TestParquet:
         path = parquet_of(tmp_path / "train.parquet", sentence=["好"] * 30, label=["1"] * 30)
         with pytest.raises(DataError) as caught:
             folder_dataset(tmp_path, task="seq-cls")
-        assert problems_of(caught) == ["train.parquet:schema: no column 'text_a' or 'text'; there are: sentence, label"]
+        (problem,) = problems_of(caught)
+        assert problem == (
+            "train.parquet:schema: no column 'text_a' or 'text'; there are: sentence, label; "
+            "--columns sentence=text gives other names"
+        )
         with pytest.raises(DataError) as caught:
             list(read_table(path, columns=["text", "label"]))
         assert problems_of(caught) == ["train.parquet:schema: no column 'text'; there are: sentence, label"]

@@ -20,7 +20,7 @@ STOREYS = (
     "spec examples labels tagging user_config mirrors addresses transfer partials safetensors_header receipt pins",
     "hookspecs builtins plugins preferences",
     "text",
-    "registry registry_page store blobs sources http_source trust hf_layout convert archives",
+    "searching registry registry_page store blobs sources http_source trust hf_layout convert archives",
     "install_plan bringing installation caches",
     "metrics data nn",
     "tasks",

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -193,7 +194,8 @@ def test_no_usable_address_lists_each_with_the_remedy(site: Loopback, tmp_path: 
     assert f"  {site.url}/vocab.txt: model.safetensors is no safetensors file" in text
     assert "ftp is not known" in text
     assert "`hub convert FOLDER OUT`" in text and "`hub install ./OUT`" in text and "HUB_MIRRORS" in text
-    assert not isinstance(caught.value, IntegrityError) and isinstance(caught.value.__cause__, HubError)
+    assert not isinstance(caught.value, IntegrityError) and isinstance(caught.value.__context__, HubError)
+    assert "".join(traceback.format_exception(caught.value)).count("Traceback") == 1
     assert nothing_installed(store)
 
 
@@ -287,6 +289,13 @@ def test_names_that_nobody_knows(tmp_path: Path, store: Store, monkeypatch: pyte
     module_folder(tmp_path / "lying-about", "other")
     with pytest.raises(NotFoundError, match=r"for the folder of that name write ./lying-about"):
         install("lying-about", store=store, registry=known)
+    module_folder(tmp_path / "ckpt" / "best_model", "best")
+    with pytest.raises(
+        NotFoundError, match=r"^for the folder of that name write ./ckpt/best_model; unknown module 'ckpt'"
+    ):
+        install("ckpt", store=store, registry=known)
+    with pytest.raises(InstallError, match="ckpt is no module folder; ckpt/best_model is one"):
+        install("./ckpt", store=store, registry=known)
     assert install("./lying-about", store=store).spec.name == "other"
 
 

@@ -110,10 +110,16 @@ def test_rows_without_places_are_named(row: Any, message: str) -> None:
         Dataset.from_rows([row], task="masked-lm")
 
 
-def test_a_label_that_is_no_token_is_named(module: TorchModule) -> None:
+def test_a_label_that_is_no_token_is_named(module: TorchModule, tmp_path: Path) -> None:
     rows = Dataset.from_rows([("新[MASK]社", "鑫")], task="masked-lm")
     with pytest.raises(DataError, match="rows:1: '鑫': no token of the vocabulary"):
         encode_all(list(rows), module.task, module.tokenizer, 32)
+    path = tmp_path / "data" / "train.tsv"
+    path.parent.mkdir()
+    path.write_text("text\tlabel\n新[MASK]社\t鑫\n", encoding="utf-8")
+    trainer = hub.Trainer(module, checkpoint_dir=tmp_path / "ckpt", use_vdl=False)
+    with pytest.raises(DataError, match=f"{path}:2: '鑫': no token of the vocabulary"):
+        trainer.train(hub.datasets.folder_dataset(path.parent, task="masked-lm"))
 
 
 def test_a_tokenizer_without_a_mask_is_named(tmp_path: Path) -> None:

@@ -72,6 +72,12 @@ def test_a_new_head_is_announced_and_a_loaded_one_is_not(
     assert caplog.messages == ["ernie 2.0.2: new seq-cls head with 2 labels, random until it is trained"]
 
 
+def test_a_card_has_scores_of_four_decimals(base: Path, tmp_path: Path) -> None:
+    model = hub.Module(name="ernie", task="seq-cls", label_map=["a", "b"])
+    model.save(tmp_path / "saved", metrics={"accuracy": 2 / 3, "rows": 9})
+    assert "\n- accuracy: 0.6667\n- rows: 9\n" in (tmp_path / "saved" / "README.md").read_text("utf-8")
+
+
 def test_paddlehubs_own_names_of_things(base: Path) -> None:
     model = hub.Module(name="ernie", version="=2.0.2", task="sequence_classification", num_classes=3)
     assert model.label_map == {0: "0", 1: "1", 2: "2"}
@@ -86,6 +92,7 @@ def test_paddlehubs_own_names_of_things(base: Path) -> None:
     ("arguments", "error", "message"),
     [
         ({}, SettingsError, "needs a name .* or a directory="),
+        ({"name": "ernie", "source": "https://github.com/a/b"}, SettingsError, r"directory=.*hf:org/repo"),
         ({"name": "ernie", "directory": "x"}, SettingsError, "and not both"),
         ({"name": "erni"}, NotFoundError, "unknown module 'erni'; did you mean 'ernie'"),
         ({"name": "ernie", "version": "9.9"}, NotFoundError, r"(?s)9\.9.*2\.0\.2"),
@@ -333,3 +340,12 @@ def test_an_installed_checkpoint_is_a_module(checkpoint: Path, tmp_path: Path) -
     installed = install(checkpoint)
     shutil.rmtree(checkpoint)
     assert answers(hub.Module(name=installed.spec.name)) == expected
+
+
+def test_a_number_of_classes_that_is_not_the_modules(base: Path, tmp_path: Path) -> None:
+    hub.Module("ernie", task="seq-cls", label_map=["bad", "good"]).save(tmp_path / "moods")
+    with pytest.raises(LabelError, match="num_classes=5, but .* has 2 labels: bad, good"):
+        hub.Module(directory=tmp_path / "moods", task="seq-cls", num_classes=5)
+    assert hub.Module(directory=tmp_path / "moods", task="seq-cls", num_classes=2).labels == ("bad", "good")
+    fresh = hub.Module(directory=tmp_path / "moods", task="seq-cls", num_classes=5, new_head=True)
+    assert len(fresh.labels) == 5

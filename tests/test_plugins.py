@@ -87,6 +87,8 @@ def test_entries_are_loaded_when_they_are_asked_for(monkeypatch: pytest.MonkeyPa
 def test_unknown_names_have_near_matches() -> None:
     with pytest.raises(NotFoundError, match="unknown task 'seq_cls'; did you mean 'seq-cls'"):
         catalog().get("task", "seq_cls")
+    with pytest.raises(NotFoundError, match=r"unknown tokenizer 'bigram'; .*; a plugin may bring it \(`hub plugins`"):
+        catalog().get("tokenizer", "bigram")
 
 
 def test_a_name_with_two_owners_names_both(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,7 +147,7 @@ def test_labels_of_another_kind_are_named(options: dict[str, Any], rows: list[An
         (TOPICS, {"problem": "multi"}, SettingsError, "did you mean 'multi-label'"),
         (TOPICS, {**MULTI, "threshold": [0.5, 0.2]}, LabelError, "2 values for 3 labels"),
         (TOPICS, {**MULTI, "threshold": 1.5}, SettingsError, "must be a probability"),
-        (TOPICS, {"threshold": 0.3}, SettingsError, "belongs to problem 'multi-label'"),
+        (TOPICS, {"threshold": 0.3}, SettingsError, "belongs to problem 'multi-label', not to 'single-label'"),
         (TOPICS, {"temperature": 0}, SettingsError, "must be a number above 0"),
         (TOPICS, NUMBER, LabelError, "a number has one label"),
     ],

@@ -28,6 +28,8 @@ def test_some_of_them_by_heart() -> None:
     assert recipe("XNLI-CN").apply().learning_rate == 1e-4
     assert recipe("cmrc2018").settings["max_seq_len"] == 384
     assert (recipe("chnsenticorp").epochs, recipe("chnsenticorp").batch_size) == (8, 16)
+    assert recipe("CLUEWSC2020") == recipe("wsc")
+    assert recipe("MSRA-NER") == recipe("msraner") == recipe("msra_ner")
     assert recipe("wsc").apply(TrainSettings(seed=3, learning_rate=1.0)).to_json()["seed"] == 3
 
 

@@ -203,6 +203,19 @@ def test_search_wants_every_word() -> None:
     assert known.search("fast names") == []
 
 
+def test_what_is_trained_for_a_task_comes_first() -> None:
+    known = registry_of(
+        spec("a-base", languages=["zh"], supports=["embedding", "token-cls"]),
+        spec("many", summary="embeddings, Chinese among them", languages=["multilingual"], supports=["embedding"]),
+        spec("ours", languages=["zh"], supports=["embedding"], heads=[{"task": "embedding", "labels": []}]),
+    )
+    for words in ("chinese embedding", "zh embedding", "中文 向量", "中文向量模型"):
+        assert [item.name for item in known.search(words)] == ["many", "ours", "a-base"], words
+    assert [item.name for item in known.search("命名实体识别")] == ["a-base"]
+    assert known.search("中文诗") == []
+    assert known.near(["embeding", "ouurs", "zh"]) == ["embedding", "ours"]
+
+
 def test_the_bundled_registry_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
     known = json.loads(bundled("registry.json").read_text(encoding="utf-8"))
     assert known == build_registry(bundled("modules")), "run python -m hub_core.registry"

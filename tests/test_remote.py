@@ -96,7 +96,7 @@ class TestMemory:
             local_file("memory://reviews/dev.tsv")
         with pytest.raises(NotFoundError, match="no folder memory://nowhere"):
             folder_dataset("memory://nowhere", task="seq-cls")
-        with pytest.raises(NotFoundError, match=r"unknown mode 'dev' in memory://reviews .*known: train"):
+        with pytest.raises(NotFoundError, match=r"unknown split 'dev' in memory://reviews .*known: train"):
             find_split("memory://reviews", "dev")
         with pytest.raises(NotFoundError, match="memory://reviews is a folder; a file is needed here"):
             local_file("memory://reviews")

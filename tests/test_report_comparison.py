@@ -281,3 +281,7 @@ def test_rows_that_are_not_the_same(classes: tuple[Report, Report], entities: tu
     ]
     with pytest.raises(SettingsError, match="one answers seq-cls, two token-cls; only the same task"):
         compare(first, entities[0].records, names=("one", "two"))
+    several = [{**row, "gold": [row["gold"]], "predicted": []} for row in first]
+    said = "one answers seq-cls/single-label, two seq-cls/multi-label; only the same problem can be compared"
+    with pytest.raises(SettingsError, match=said):
+        compare(first, several, names=("one", "two"))

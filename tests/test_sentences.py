@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,8 @@ def test_a_network_without_a_pooler_says_so(tmp_path: Path) -> None:
     [
         ([{"text": "一", "text_b": "二"}, {"text": "三"}], "rows:2: the second text is missing"),
         ([{"text": "一", "text_b": "二", "label": "x"}], "rows:1: the label must be a number, not 'x'"),
+        ([{"text": "一", "text_b": "二", "label": 3}], "rows:1: the label must be a number from 0 to 1, not 3"),
+        ([{"text": "一", "text_b": "二", "label": "-1"}], "rows:1: the label must be a number from 0 to 1, not -1"),
         ([{"text": "一", "text_b": "二", "negative": [""]}], "rows:1: negative has an empty text"),
     ],
 )
@@ -256,7 +259,7 @@ def test_rows_of_a_batch_have_equally_many_texts(tmp_path: Path) -> None:
     )
     features = [row for rows in encode_all(list(data), module.task, module.tokenizer, 16) for row in rows]
     batch = module.task.collate(features, {})
-    with pytest.raises(DataError, match="rows:2: 3 texts, others have 2"):
+    with pytest.raises(DataError, match="rows:2: 1 negative, others have 0"):
         module.task.loss(torch.zeros(5, 8), batch)
 
 
@@ -311,3 +314,11 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     pair = shell("run", tmp_path / "ckpt" / "best_model", TEXTS[0], "--text-pair", TEXTS[1])
     assert pair.code == 0, pair.err
     assert "similarity" in pair.out
+    rows = [{"text": "一", "text_b": "二", "negative": ["三", "四"][:count]} for count in (1, 2)]
+    (folder / "odd.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    said = shell.fails(
+        *("train", "--module", tmp_path / "base", "--task", "embedding", "--data", folder, "--train-split", "odd"),
+        *("--dev-split", "", "--checkpoint-dir", tmp_path / "other", "--no-tensorboard"),
+    )
+    assert f"{folder}/odd.jsonl:" in said
+    assert re.search(r"2 negatives, others have 1|1 negative, others have 2", said)

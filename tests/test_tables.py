@@ -237,13 +237,19 @@ def test_bad_utf8(name: str, content: str, line: int, tmp_path: Path) -> None:
 
 def test_a_bad_header_does_not_hide_bad_bytes_further_on(tmp_path: Path) -> None:
     path = written(b"label\t\xff\n1\tx\n0\t\xfe\n", "a.tsv", tmp_path)
-    found = problems_of(lambda: read_tsv(path), tmp_path)
-    assert [problem.partition(": ")[0] for problem in found] == ["a.tsv:1", "a.tsv:3"]
+    (found,) = problems_of(lambda: read_tsv(path), tmp_path)
+    assert found.startswith("a.tsv:1: not UTF-8 (byte 0xff, number 7), like 1 more line (3); save the file as UTF-8")
 
 
-def test_utf16_is_named(tmp_path: Path) -> None:
-    path = written("a\tb\n1\t2\n".encode("utf-16"), "a.tsv", tmp_path)
-    assert "the file is UTF-16" in problems_of(lambda: read_tsv(path), tmp_path)[0]
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl", "a.conll"])
+def test_another_encoding_is_named_once(name: str, tmp_path: Path) -> None:
+    path = written(("a\tb\n" + "好\t坏\n" * 30).encode("gb18030"), name, tmp_path)
+    found = [problem for problem in problems_of(lambda: read_table(path), tmp_path) if "UTF-8" in problem]
+    assert len(found) == 1
+    assert f"{name}:2: not UTF-8 (byte 0xba, number 1), like 29 more lines (3, 4, 5, 6, 7, ...); save" in found[0]
+    path = written("a\tb\n好\t2\n".encode("utf-16"), name, tmp_path)
+    (problem,) = problems_of(lambda: read_table(path), tmp_path)
+    assert problem == f"{name}:1: the file is UTF-16; save it as UTF-8 (such as with `iconv -f UTF-16 -t UTF-8`)"
 
 
 def test_all_problems_come_at_once_up_to_a_limit(tmp_path: Path) -> None:

@@ -391,7 +391,9 @@ def test_evaluation_data_is_checked_before_training(tmp_path: Path) -> None:
 def test_training_texts_that_are_cut_are_counted(tmp_path: Path) -> None:
     module = tiny_module(tmp_path, task="seq-cls", labels=("even", "odd"))
     rows = [Example("中" * count, label="odd", key=str(count)) for count in (3, 9, 11)]
-    with pytest.warns(UserWarning, match=r"^2 training text\(s\) were cut to max_seq_len=8 tokens$"):
+    with pytest.warns(
+        UserWarning, match=r"^2 training text\(s\) were cut to max_seq_len=8 tokens; a larger one \(--max-seq-len\)"
+    ):
         train(tmp_path, module, rows=rows, epochs=1, settings=TrainSettings(max_seq_len=8))
 
 
@@ -431,3 +433,17 @@ def test_a_bilstm_learns(tmp_path: Path, task: str) -> None:
     _, result = train(tmp_path, module, epochs=12, rows=rows, eval_dataset=rows, optimizer=optimizer)
     assert result.best is not None
     assert result.best["accuracy"] > 0.9
+
+
+@pytest.mark.parametrize("step", ["training_step", "validation_step", "learning_rate_step", "save_model"])
+def test_a_subclass_with_paddlehubs_steps_is_refused(step: str) -> None:
+    with pytest.raises(SettingsError, match=f"Mine defines {step}, which this trainer does not call"):
+        type("Mine", (Trainer,), {step: lambda self: None})
+    assert issubclass(type("Mine", (Trainer,), {"more": 1}), Trainer)
+
+
+def test_evaluate_refuses_what_it_would_not_use(tmp_path: Path) -> None:
+    trainer, _ = train(tmp_path, epochs=1)
+    with pytest.raises(SettingsError, match="collate_fn is for train"):
+        trainer.evaluate(ROWS, collate_fn=lambda rows: Batch({"main": {}}))
+    assert trainer.evaluate(ROWS, num_workers=2) == trainer.evaluate(ROWS)

@@ -15,7 +15,7 @@ from tiny import tiny_module
 from training_program import labelled_rows, weights_hash
 
 import hub_core
-from hub_core.errors import NonFiniteLossError, ResumeError, SettingsError, TrainError
+from hub_core.errors import NonFiniteLossError, NotFoundError, ResumeError, SettingsError, TrainError
 from hub_core.train.loop import Loop
 from hub_core.train.settings import TrainSettings
 from hub_core.train.space import Choice, Range, Space
@@ -94,8 +94,10 @@ class TestSpace:
 
     def test_a_file_that_is_none(self, tmp_path: Path) -> None:
         path = tmp_path / "space.json"
-        with pytest.raises(SettingsError, match="space.json cannot be read as JSON"):
+        with pytest.raises(NotFoundError, match="no file .*space.json"):
             Space.from_json(path)
+        with pytest.raises(SettingsError, match="cannot be read as JSON: Is a directory"):
+            Space.from_json(tmp_path)
         path.write_text("[]")
         with pytest.raises(SettingsError, match="must hold a JSON object of lists and ranges by setting"):
             Space.from_json(path)
@@ -337,7 +339,7 @@ class TestFromTheShell:
         [
             (["--dev-split", "test"], "trials are compared by --dev-split, which is neither '' nor test"),
             (["--dev-split", ""], "trials are compared by --dev-split"),
-            (["--space", "/nowhere.json"], "/nowhere.json cannot be read as JSON"),
+            (["--space", "/nowhere.json"], "no file /nowhere.json"),
             (["--metric", "f2"], "no trial was completed in"),
         ],
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,12 @@ import click
 from hub_core.cli.command import command
 from hub_core.cli.completing import ModuleName
 from hub_core.cli.loading import load_answering, named_folder
-from hub_core.cli.options import PATH, Answering, answering_options, json_flag, named_module
+from hub_core.cli.options import PATH, Answering, answering_options, columns_option, json_flag, named_module
 from hub_core.cli.output import print_groups, print_json, print_json_lines, print_table, progress_bar
 from hub_core.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
+    from hub_core.data.tables import Columns
     from hub_core.examples import Example, Prediction
     from hub_core.infer.predictor import Predictor
     from hub_core.tasks.task import Task
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--input-path", help="A file (or address) with one text per line, or a table (.tsv, .jsonl, .parquet, ...)."
 )
+@columns_option
 @answering_options
 @json_flag
 def run(
@@ -46,6 +49,7 @@ def run(
     input_text: str | None,
     text_pair: str | None,
     input_path: str | None,
+    columns: Columns | None,
     how: Answering,
     as_json: bool,
 ) -> None:
@@ -56,14 +60,17 @@ def run(
     given = [*texts, *([] if input_text is None else [input_text])]
     if not given and input_path is None:
         raise click.UsageError("nothing to answer: give TEXTS, --input-text or --input-path")
+    if columns is not None and input_path is None:
+        raise click.UsageError("--columns belongs to --input-path")
     _check_texts(given)
     predictor = load_answering(name, how).predictor(dtype=how.dtype)
-    asked = given if text_pair is None else [(text, text_pair) for text in given]
+    names = predictor.task.asked_names
+    asked = given if text_pair is None else [dict(zip(names, (text, text_pair), strict=True)) for text in given]
     examples = [predictor.task.example(item, key=f"text {at}") for at, item in enumerate(asked, start=1)]
     if input_path is not None:
         from hub_core.data.texts import read_texts
 
-        examples += read_texts(input_path, task=predictor.task)
+        examples += read_texts(input_path, task=predictor.task, columns=columns)
     rows = list(_answers(predictor, examples, how))
     if as_json:
         print_json(rows)
@@ -76,6 +83,7 @@ def run(
 @click.option(
     "--data", required=True, help="A table (.tsv, .jsonl, .parquet, ...) or a text per line; may be an address."
 )
+@columns_option
 @click.option("--output", type=PATH, help="Where to write JSON lines; whole or not at all (default: stdout).")
 @click.option(
     "--engine-cluster",
@@ -88,15 +96,17 @@ def run(
 def predict(
     name: str,
     data: str,
+    columns: Columns | None,
     output: Path | None,
     engine_cluster: str | None,
     workers: int | None,
     cluster_address: str | None,
     how: Answering,
 ) -> None:
-    """Let a module answer every row of a file, as JSON lines in the file's order."""
-    import json
+    """Let a module answer every row of a file, as JSON lines in the file's order.
 
+    Each has the row's place as `key`, and what its other columns say as `columns`.
+    """
     if engine_cluster is None and (workers or cluster_address):
         raise click.UsageError("--workers and --cluster-address belong to --engine-cluster ray")
     # A cluster's GPUs are not this machine's; here the module only says how rows are read.
@@ -105,12 +115,11 @@ def predict(
     )
     from hub_core.data.texts import read_texts
 
-    examples = read_texts(data, task=predictor.task)
+    examples = read_texts(data, task=predictor.task, columns=columns)
     if engine_cluster is None:
         rows = _answers(predictor, examples, how)
     else:
-        asked = predictor.task.asked
-        rows = _cluster_answers(name, examples, how, asked, workers=workers, address=cluster_address)
+        rows = _cluster_answers(name, examples, how, predictor.task, workers=workers, address=cluster_address)
     if output is None:
         print_json_lines(rows)
     else:
@@ -141,16 +150,22 @@ def predictions(predictor: Predictor, examples: Sequence[Example], how: Answerin
 
 
 def _answers(predictor: Predictor, examples: Sequence[Example], how: Answering) -> Iterator[dict[str, Any]]:
-    """Answers as plain data, each with its text."""
+    """Answers as plain data, each with its row."""
     for example, answer in zip(examples, predictions(predictor, examples, how), strict=True):
-        yield {**predictor.task.asked(example), **predictor.task.as_data(answer)}
+        yield _answered(predictor.task, example, predictor.task.as_data(answer))
+
+
+def _answered(task: Task, example: Example, answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer with what was asked; the columns of the row apart, so that they may have any names."""
+    others = json.loads(json.dumps(dict(example.columns), default=str))  # a Parquet file has dates and more
+    return {"key": example.key, **task.asked(example), **answer, **({"columns": others} if others else {})}
 
 
 def _cluster_answers(
     name: str,
     examples: Sequence[Example],
     how: Answering,
-    asked: Callable[[Example], dict[str, str]],
+    task: Task,
     *,
     workers: int | None,
     address: str | None,
@@ -168,7 +183,7 @@ def _cluster_answers(
     with progress_bar(len(examples), "row") as advance:
         answers = predict_on_ray(request, examples, workers=workers, address=address, progress=advance)
         for example, answer in zip(examples, answers, strict=True):
-            yield {**asked(example), **answer}
+            yield _answered(task, example, answer)
 
 
 @contextmanager
@@ -185,7 +200,8 @@ def _written(path: Path) -> Iterator[Any]:
 
 def _print_answers(task: Task, rows: Sequence[dict[str, Any]]) -> None:
     """A table with a row per text, or (where an answer may have several rows) with each text as a heading."""
-    tables = [task.as_table({name: row[name] for name in row if name not in task.asked_names}) for row in rows]
+    beside = ("key", *task.asked_names, "columns")
+    tables = [task.as_table({name: row[name] for name in row if name not in beside}) for row in rows]
     columns = list(dict.fromkeys(column for table in tables for row in table for column in row))
     texts = [_shown(task, row) for row in rows]
     if task.one_row:

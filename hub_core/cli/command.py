@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import click
 
@@ -37,7 +37,12 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """A command with subcommands; a mistyped one is answered with near matches."""
+    """A command with subcommands; a mistyped one is answered with near matches.
+
+    `elsewhere`: what takes the place of commands that others have.
+    """
+
+    elsewhere: ClassVar[Mapping[str, str]] = {}
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -45,7 +50,8 @@ class Group(click.Group):
         """Find the subcommand. Raises click.UsageError with near matches and the known ones."""
         # The underscores are for options; `hub show_` is no command.
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-") and not ctx.resilient_parsing:
-            ctx.fail(unknown("command", args[0], self.list_commands(ctx)))
+            instead = self.elsewhere.get(args[0])
+            ctx.fail(instead or unknown("command", args[0], self.list_commands(ctx)))
         return super().resolve_command(ctx, args)
 
 

@@ -10,7 +10,16 @@ import click
 
 from hub_core.cli.command import Command, Group, debug_option
 from hub_core.cli.loading import load_trained
-from hub_core.cli.options import PATH, columns_option, data_option, json_flag, named_module, use_gpu
+from hub_core.cli.options import (
+    PATH,
+    columns_option,
+    data_option,
+    json_flag,
+    named_module,
+    split_char_option,
+    task_options,
+    use_gpu,
+)
 from hub_core.cli.output import note, print_json, print_record, print_table
 from hub_core.cli.splits import read_split
 from hub_core.cli.table import printable
@@ -33,16 +42,29 @@ def data() -> None:
     examples=["hub data check reviews", "hub data check tnews --report tnews-check", "hub data check msra_ner --json"],
 )
 @click.argument("folder")
-@click.option("--task", help="How rows are read (default: as their columns suggest).")
+@click.option("--task", help="How rows are read (default: as their columns and labels suggest).")
+@task_options
 @columns_option
+@split_char_option
 @click.option("--report", type=PATH, help="A folder for a page with pictures (index.html) and report.json.")
 @json_flag
-def check(folder: str, task: str | None, columns: Any, report: Path | None, as_json: bool) -> None:
+@click.pass_context
+def check(
+    ctx: click.Context,
+    folder: str,
+    task: str | None,
+    task_options: dict[str, Any],
+    columns: Any,
+    split_char: str,
+    report: Path | None,
+    as_json: bool,
+) -> None:
     """Find what is wrong with a data set before training on it.
 
-    Splits that leak into each other, repeats, contradicting labels, broken rows; lengths and class balance. FOLDER is a
-    folder (or an address) with train.tsv, dev.jsonl, ..., or the name of a data set, such as tnews. Texts count as the
-    same whatever their white space, width (Ａ and A) and case.
+    Splits that leak into each other, repeats, labels that contradict each other or seem misspelt, broken rows; lengths
+    and class balance. FOLDER is a folder (or an address) with train.tsv, dev.jsonl, ..., or the name of a data set,
+    such as tnews. Texts count as the same whatever their white space, width (Ａ and A) and case. The exit code is 1
+    where a row is broken.
     """
     from hub_core.data.check import check_folder
     from hub_core.published.named import check_named, is_named, is_spelt_like_a_set
@@ -50,9 +72,11 @@ def check(folder: str, task: str | None, columns: Any, report: Path | None, as_j
     if is_named(folder):
         if columns is not None:
             raise click.UsageError(f"--columns is for a folder of files; {folder} is a data set that knows its own")
-        found = check_named(folder, task=task)
+        if split_char != "\002":
+            raise click.UsageError(f"--split-char is for a folder of files; {folder} is a data set that knows its own")
+        found = check_named(folder, task=task, task_options=task_options)
     else:
-        found = check_folder(folder, task=task, columns=columns)
+        found = check_folder(folder, task=task, columns=columns, split_char=split_char, task_options=task_options)
         place = Path(folder)
         if found.broken and is_spelt_like_a_set(place.name):
             above = place.absolute().parent
@@ -66,6 +90,8 @@ def check(folder: str, task: str | None, columns: Any, report: Path | None, as_j
         print_json(found.as_data())
     else:
         _print(found)
+    if found.broken:
+        ctx.exit(1)
 
 
 @data.command(
@@ -118,7 +144,7 @@ def negatives(
 
 
 def _print(found: DataReport) -> None:
-    print(printable(f"{found.data}, read for {found.task}"), end="\n\n")
+    print(printable(f"{found.data}, read for {found.read_for}"), end="\n\n")
     lengths = ("shortest", "median", "90%", "95%", "99%", "longest")
     columns = ("split", "rows", "labelled", "repeats", "contradictions", *lengths)
     rows = [
@@ -139,6 +165,8 @@ def _print(found: DataReport) -> None:
     else:
         print("No split has a row of another.")
     _print_labels(found)
+    for one in found.misspelt:
+        print("\n" + printable(str(one)))
     if found.broken:
         print(f"\n{len(found.broken)} broken row(s):")
         for problem in found.broken[:_BROKEN]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hub_core.cli.command import command
-from hub_core.cli.loading import load_trained
-from hub_core.cli.options import PATH, columns_option, data_option, json_flag, rename_labels
+from hub_core.cli.loading import check_one_head, load_trained
+from hub_core.cli.options import PATH, columns_option, data_option, head_option, json_flag, rename_labels
 from hub_core.cli.output import print_record
 from hub_core.cli.splits import read_split
 from hub_core.errors import SettingsError
@@ -58,6 +58,7 @@ def combine(heads: dict[str, str], output: Path, as_json: bool) -> None:
 @click.option("--split", default="dev", help="Which split: one that it was not trained on; measure on yet another.")
 @columns_option
 @click.option("--task", help="Which of the module's tasks (default: the first it was trained for).")
+@head_option
 @_out
 @rename_labels
 @json_flag
@@ -67,11 +68,12 @@ def calibrate(
     split: str,
     columns: Columns | None,
     task: str | None,
+    head: str | None,
     output: Path,
     rename_labels: dict[str, str],
     as_json: bool,
 ) -> None:
-    """Make probabilities as sure as they should be, or find the best threshold of each label.
+    """Make probabilities as sure as they should be, or find the best thresholds.
 
     For one label of several that is a temperature, which divides the logits; labels that do not exclude each other get
     a threshold each. Both are options of the task, and kept with the module in OUTPUT.
@@ -80,8 +82,9 @@ def calibrate(
 
     if output.resolve() == Path(name).expanduser().resolve():
         raise SettingsError("--output is the module itself; name another folder")
-    module = load_trained(name, task=task)
+    module = load_trained(name, task=task, head=head)
     asked = module.known_task()
+    check_one_head(module.spec.title, asked)
     rows = read_split(
         data,
         task=asked.name,

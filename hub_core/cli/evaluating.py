@@ -10,7 +10,7 @@ import click
 
 from hub_core.cli.answering import predictions
 from hub_core.cli.command import command
-from hub_core.cli.loading import load_answering
+from hub_core.cli.loading import check_one_head, load_answering
 from hub_core.cli.options import (
     PATH,
     Answering,
@@ -20,6 +20,7 @@ from hub_core.cli.options import (
     json_flag,
     named_module,
     rename_labels,
+    split_char_option,
 )
 from hub_core.cli.output import note, print_json, print_record
 from hub_core.cli.splits import read_split
@@ -49,6 +50,7 @@ _split = click.option("--split", default="test", help="Which file of the folder:
 @data_option
 @_split
 @columns_option
+@split_char_option
 @click.option("--report", type=PATH, help="Print a report, and write it to this folder: a page, its data, every row.")
 @rename_labels
 @answering_options
@@ -58,13 +60,14 @@ def evaluate(
     data: str,
     split: str,
     columns: Columns | None,
+    split_char: str,
     report: Path | None,
     rename_labels: dict[str, str],
     how: Answering,
     as_json: bool,
 ) -> None:
     """Measure a module on labelled data, over the whole corpus."""
-    asked = _Asked(data, split, columns, rename_labels)
+    asked = _Asked(data, split, columns, split_char, rename_labels)
     if report is not None:
         from hub_core.cli.reporting import print_report
 
@@ -78,6 +81,7 @@ def evaluate(
     module = load_answering(name, how)
     predictor = module.predictor(dtype=how.dtype)
     task = predictor.task
+    check_one_head(module.spec.title, task)
     examples = asked.rows(task)
     metrics = task.metrics(examples, list(predictions(predictor, examples, how)))
     record = {"module": module.spec.title, "data": data, "split": split, "rows": len(examples), **metrics}
@@ -96,6 +100,7 @@ def evaluate(
 @click.option("--data", help="Labelled rows: a folder, an address, or a data set's name; saved predictions need none.")
 @_split
 @columns_option
+@split_char_option
 @click.option("--report", type=PATH, help="Write the comparison to this folder: a page, its data, every row.")
 @rename_labels
 @answering_options
@@ -106,12 +111,13 @@ def compare(
     data: str | None,
     split: str,
     columns: Columns | None,
+    split_char: str,
     report: Path | None,
     rename_labels: dict[str, str],
     how: Answering,
     as_json: bool,
 ) -> None:
-    """Compare two modules on the same labelled rows: is the difference more than chance?
+    """Compare two modules on the same labelled rows: is their difference chance?
 
     A and B are modules (a name, hf:org/repo, or a folder with a '/'), or the folder that `hub evaluate --report`
     wrote, or the predictions.jsonl in it.
@@ -119,7 +125,7 @@ def compare(
     from hub_core.cli.reporting import print_comparison
     from hub_core.report import compare as compare_records
 
-    asked = None if data is None else _Asked(data, split, columns, rename_labels)
+    asked = None if data is None else _Asked(data, split, columns, split_char, rename_labels)
     sides = [_records(one, asked, how) for one in (first, second)]
     found = compare_records(*sides, names=(first, second))
     if report is not None:
@@ -137,6 +143,7 @@ class _Asked:
     data: str
     split: str
     columns: Columns | None
+    split_char: str
     renaming: Mapping[str, str]
 
     def rows(self, task: Task) -> list[Example]:
@@ -148,6 +155,7 @@ class _Asked:
             labels=task.labels,
             renaming=self.renaming,
             columns=self.columns,
+            split_char=self.split_char,
             options=task.options,
         )
         return list(rows)
@@ -179,6 +187,7 @@ def _answers(name: str, asked: _Asked, how: Answering) -> tuple[str, Task, list[
     """A module's title, its task, the rows, and its answers to them."""
     module = load_answering(name, how)
     predictor = module.predictor(dtype=how.dtype)
+    check_one_head(module.spec.title, predictor.task)
     examples = asked.rows(predictor.task)
     return module.spec.title, predictor.task, examples, predictions(predictor, examples, how)
 

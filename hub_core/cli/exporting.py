@@ -11,7 +11,7 @@ import click
 from hub_core.cli.command import command
 from hub_core.cli.completing import ModuleName
 from hub_core.cli.loading import load_trained
-from hub_core.cli.options import PATH, head_option, json_flag, rename_labels, task_option, task_options
+from hub_core.cli.options import PATH, columns_option, head_option, json_flag, rename_labels, task_option, task_options
 from hub_core.cli.output import print_record
 from hub_core.cli.splits import read_split
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--int8", is_flag=True, help="8-bit weights and activations (onnx); needs --data.")
 @click.option("--data", help="Labelled rows on which the graph is measured against the module: a folder or a name.")
 @click.option("--split", default="dev", help="Which split of --data.")
+@columns_option
 @click.option("--max-loss", type=click.FloatRange(min=0), default=0.01, help="How much of the score it may lose there.")
 @task_options
 @rename_labels
@@ -69,6 +70,7 @@ def _gate(module: TorchModule, options: Mapping[str, Any]) -> Gate:
         split=options["split"],
         labels=task.labels,
         renaming=options["rename_labels"],
+        columns=options["columns"],
         options=task.options,
     )
     return Gate(list(rows), options["max_loss"])

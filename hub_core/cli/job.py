@@ -13,9 +13,10 @@ import click
 
 from hub_core.cli.completing import ModuleName
 from hub_core.cli.loading import load_base, trained_labels
-from hub_core.cli.options import PATH, columns_option, data_option, rename_labels, task_options
+from hub_core.cli.options import PATH, columns_option, data_option, rename_labels, split_char_option, task_options
 from hub_core.cli.output import note
 from hub_core.cli.splits import read_split
+from hub_core.errors import NotFoundError
 
 if TYPE_CHECKING:
     from hub_core.data.dataset import Dataset
@@ -42,6 +43,7 @@ class Job:
 
     data: str
     columns: Columns | None
+    split_char: str
     task: str
     task_options: Mapping[str, Any]
     module: str | None
@@ -65,9 +67,14 @@ class Job:
 
     def read(self) -> Rows:
         """Read the data. Raises for rows that cannot be used, and labels that do not fit the module."""
+        from hub_core.data.misspelt import label_counts, misspelt
+
         rows = self._read(self.train_split)
         labels = self._labels(rows.label_list)
-        return Rows(rows, self._read(self.dev_split, labels) if self.dev_split else None, labels)
+        dev = self._read_dev(labels) if self.dev_split else None
+        for found in misspelt(label_counts(rows), label_counts(dev or ())):
+            note(f"warning: {found}")
+        return Rows(rows, dev, labels)
 
     def trainer(self, rows: Rows, settings: TrainSettings, folder: Path) -> Trainer:
         """A trainer with a module of its own, whose new weights depend on ``settings.seed`` alone."""
@@ -92,8 +99,15 @@ class Job:
             labels=labels,
             renaming=self.rename_labels,
             columns=self.columns,
+            split_char=self.split_char,
             options=self.task_options,
         )
+
+    def _read_dev(self, labels: Sequence[str]) -> Dataset:
+        try:
+            return self._read(self.dev_split, labels)
+        except NotFoundError as error:
+            raise NotFoundError(f"{error}; --dev-split names another, '' is for none") from error
 
     def _labels(self, found: Sequence[str]) -> Sequence[str]:
         if self.module is None or self.new_head:
@@ -154,6 +168,7 @@ def continuing(folder: Path) -> Iterator[None]:
 _OPTIONS = (
     data_option,
     columns_option,
+    split_char_option,
     click.option("--task", required=True, help="seq-cls, token-cls, text-matching, embedding, masked-lm, ..."),
     task_options,
     click.option(

@@ -12,6 +12,7 @@ from hub_core.errors import DeviceError, LabelError, NotFoundError, SettingsErro
 if TYPE_CHECKING:
     from hub_core.cli.options import Answering
     from hub_core.spec import ModuleSpec
+    from hub_core.tasks.task import Task
     from hub_core.text.tokenizer import Tokenizer
     from hub_core.torch_module import TorchModule
 
@@ -65,6 +66,14 @@ def load_trained(
     if engine != "torch":
         raise DeviceError(f"engine {engine} computes on the CPU; --engine torch has GPUs")
     return _load(name, folder, **wanted).to(device)
+
+
+def check_one_head(title: str, task: Task) -> None:
+    """Raise SettingsError for a module of several heads: rows carry the labels of one."""
+    from hub_core.tasks.joint import Joint
+
+    if isinstance(task, Joint):
+        raise SettingsError(f"{title} has heads {', '.join(task.parts)}: give --head or --task")
 
 
 def load_base(

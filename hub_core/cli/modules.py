@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from hub_core.spec import ModuleSpec
     from hub_core.store import Installed
 
+_Row = dict[str, Any]
+
 
 @command("list", examples=["hub list", "hub list --all --json"])
 @click.option("--all", "every", is_flag=True, help="List registered modules too, not only installed ones.")
@@ -26,28 +28,57 @@ def list_modules(every: bool, as_json: bool) -> None:
 
     What came with the program counts as installed. `hub show NAME` says more about one of them, and where it is.
     """
+    from hub_core.registry import bundled_registry, natural_order
     from hub_core.store import Store
 
     store = Store()
     rows = [_installed_row(item) for item in store.installed()]
     if every:
         present = {(row["name"], row["version"]) for row in rows}
-        rows += [row for row in _registered_rows() if (row["name"], row["version"]) not in present]
+        rows += [
+            row
+            for row in map(_registered_row, bundled_registry().search())
+            if (row["name"], row["version"]) not in present
+        ]
     for broken in store.broken():
         note(f"warning: {broken.folder}: {broken.problem}")
-    _print_rows(rows, ("name", "version", "state", "trained for", "size", "summary"), as_json=as_json, grouped=every)
+    columns = ("name", "version", "state", "trained for", "size", "summary")
+    rows = sorted(rows, key=lambda row: natural_order(row["name"]))  # the versions of each as they come: newest first
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        note("no modules")
+    elif every:
+        _print_groups(_by_languages(rows), columns)
+    else:
+        print_table(columns, [_cells(row, columns) for row in rows])
 
 
-@command("search", examples=["hub search", "hub search chinese token-cls"])
+@command("search", examples=["hub search", "hub search chinese token-cls", "hub search 中文 向量"])
 @click.argument("words", nargs=-1)
 @json_flag
 def search(words: tuple[str, ...], as_json: bool) -> None:
     """Search the registered modules.
 
-    All WORDS must stand in a module's name, summary, family, tasks or languages. Without words all are shown, by
-    language, with the size of each in parameters.
+    All WORDS must stand in a module's name, summary, family, tasks or languages; Chinese words for tasks and languages
+    are understood. What is trained for them comes before what could be. Without words all are shown, by language, with
+    the size of each in parameters.
     """
-    _print_rows(_registered_rows(words), ("name", "version", "size", "summary"), as_json=as_json, grouped=True)
+    from hub_core.registry import bundled_registry, describes
+
+    found = bundled_registry().search(words)
+    if as_json:
+        print_json([_registered_row(spec) for spec in found])
+    elif not found:
+        near = " or ".join(map(repr, bundled_registry().near(words)))
+        note("no modules" + (f"; did you mean {near}?" if near else ""))
+        note("All words must stand in a module's name, summary, family, tasks or languages; `hub search` shows all")
+    else:
+        first = sum(describes(words, spec) for spec in found)
+        rows = [_registered_row(spec) for spec in found]
+        groups = _by_languages(rows[:first])
+        groups |= {f"{name}, to be trained for it": group for name, group in _by_languages(rows[first:]).items()}
+        _print_groups(groups, ("name", "version", "size", "summary"))
 
 
 @command("show", examples=["hub show bert-base-chinese", "hub show ./ckpt/best_model --json"])
@@ -211,24 +242,21 @@ def _described(spec: ModuleSpec) -> dict[str, object]:
         "licence": spec.license,
         "homepage": spec.homepage,
         **{f"head {head.name}": ": ".join((head.task, *filter(None, [", ".join(head.labels)]))) for head in spec.heads},
-        **{f"measured {key}": value for key, value in spec.metrics.items()},
+        **{f"measured {key}": value for key, value in spec.metrics_in_words.items()},
         "withdrawn": spec.yanked,
         **({"no address": spec.unavailable} if spec.unavailable else {}),
     }
 
 
-def _installed_row(item: Installed) -> dict[str, Any]:
+def _installed_row(item: Installed) -> _Row:
     return _row(item.spec, "bundled" if item.bundled else "installed", str(item.folder))
 
 
-def _registered_rows(words: Iterable[str] = ()) -> list[dict[str, Any]]:
-    from hub_core.registry import bundled_registry
-
-    found = bundled_registry().search(words)
-    return [_row(spec, "no address" if spec.unavailable else "registered", "") for spec in found]
+def _registered_row(spec: ModuleSpec) -> _Row:
+    return _row(spec, "no address" if spec.unavailable else "registered", "")
 
 
-def _row(spec: ModuleSpec, state: str, folder: str) -> dict[str, Any]:
+def _row(spec: ModuleSpec, state: str, folder: str) -> _Row:
     """What programs are told of a module."""
     return {
         "name": spec.name,
@@ -243,26 +271,18 @@ def _row(spec: ModuleSpec, state: str, folder: str) -> dict[str, Any]:
     }
 
 
-def _print_rows(rows: list[dict[str, Any]], columns: Sequence[str], *, as_json: bool, grouped: bool) -> None:
-    """Print modules by name, the versions of each in the order in which they come: newest first.
+def _by_languages(rows: Sequence[_Row]) -> dict[str, list[_Row]]:
+    from hub_core.registry import by_languages
 
-    People get some of the columns, and where they may be many (`grouped`) the modules of each language together.
-    """
-    from hub_core.registry import by_languages, natural_order
-
-    rows = sorted(rows, key=lambda row: natural_order(row["name"]))
-    if as_json:
-        print_json(rows)
-    elif not rows:
-        note("no modules")
-    elif not grouped:
-        print_table(columns, [_cells(row, columns) for row in rows])
-    else:
-        groups = by_languages(rows, key=lambda row: tuple(row["languages"]))
-        print_groups(columns, [(name, [_cells(row, columns) for row in group]) for name, group in groups.items()])
+    return by_languages(rows, key=lambda row: tuple(row["languages"]))
 
 
-def _cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+def _print_groups(groups: Mapping[str, Sequence[_Row]], columns: Sequence[str]) -> None:
+    """Print some columns of modules for people, each group under its heading."""
+    print_groups(columns, [(name, [_cells(row, columns) for row in group]) for name, group in groups.items()])
+
+
+def _cells(row: _Row, columns: Sequence[str]) -> list[str]:
     from hub_core.registry_page import parameters_in_words
 
     without = " (no address)" if row["state"] == "no address" and "state" not in columns else ""

@@ -75,6 +75,13 @@ columns_option = click.option(
     callback=_columns,
     help="What a file without a header has, in order: text,label. Or better names: sentence=text,tag=label.",
 )
+split_char_option = click.option(
+    "--split-char",
+    default="\002",
+    show_default="\\x02",
+    metavar="TEXT",
+    help="token-cls: what joins the units, and the labels, of a row that are one string each: ' '.",
+)
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from functools import cached_property
 from io import TextIOWrapper
 from types import MappingProxyType
 from typing import Any
 
 import click
-from click.exceptions import Exit, NoArgsIsHelpError
+from click.exceptions import Exit, NoArgsIsHelpError, NoSuchOption
 
 from hub_core.cli.command import COMPLETION_VARIABLE, CONTEXT, PROGRAM, Group, debug_option, is_debug
 from hub_core.cli.output import note, plain_notes
@@ -71,6 +72,8 @@ INTERRUPTED = 130  # what shells make of SIGINT
 class Program(Group):
     """``hub``: finds its commands by name, imports only what runs, and words errors."""
 
+    elsewhere = {"serving": "there is no 'serving' yet; `hub predict` answers the rows of a file"}  # noqa: RUF012
+
     def __init__(self) -> None:
         super().__init__(
             PROGRAM,
@@ -113,6 +116,7 @@ class Program(Group):
             raise
         except Exception as error:  # noqa: BLE001  (what nobody foresaw is told in one line too)
             if is_debug(ctx):
+                error.__suppress_context__ = False
                 traceback.print_exc()
             note(f"error: {_worded(error)}")
             ctx.exit(FAILED)
@@ -184,10 +188,25 @@ def _kept_level() -> str | None:
 
 
 def _wrong_usage(error: click.UsageError) -> int:
+    if isinstance(error, NoSuchOption) and error.ctx is not None:
+        meant = " or ".join(map(repr, _meant(error.option_name.lstrip("-"), error.ctx)))
+        error = click.UsageError(error.message + (f" Did you mean {meant}?" if meant else ""), error.ctx)
     note(f"error: {error.format_message()}")
     if error.ctx is not None:
         note(f"{error.ctx.get_usage()}\n`{error.ctx.command_path} --help` says more")
     return error.exit_code
+
+
+def _meant(name: str, ctx: click.Context) -> list[str]:
+    """The options that a name may be meant for: those it stands for by its letters (`lr`), else near matches."""
+    known = [
+        text.lstrip("-")
+        for one in ctx.command.get_params(ctx)
+        for text in (*one.opts, *one.secondary_opts)
+        if "--" in text
+    ]
+    letters = [text for text in known if "".join(word[0] for word in text.split("-")) == name]
+    return [f"--{text}" for text in letters or get_close_matches(name, known)]
 
 
 def _worded(error: Exception) -> str:

@@ -21,6 +21,7 @@ def read_split(
     labels: Sequence[str] | None,
     renaming: Mapping[str, str],
     columns: Columns | None = None,
+    split_char: str = "\002",
     options: Mapping[str, Any] | None = None,
 ) -> Dataset:
     """One split of a folder, or of a data set by its name where there is no such folder.
@@ -37,9 +38,11 @@ def read_split(
     if is_named(data):
         if columns is not None:
             raise SettingsError(f"--columns is for a folder of files; {data} is a data set that knows its own")
+        if split_char != "\002":
+            raise SettingsError(f"--split-char is for a folder of files; {data} is a data set that knows its own")
         dataset = named_dataset(str(data), task=task, mode=split, **asked)
     else:
-        dataset = folder_dataset(data, task=task, mode=split, columns=columns, **asked)
+        dataset = folder_dataset(data, task=task, mode=split, columns=columns, split_char=split_char, **asked)
     _check_renaming(renaming, dataset.label_list)
     return dataset
 

@@ -6,12 +6,13 @@ report.leaks[0]  # Leak(split='dev', other='train', exact=338, same=340, relabel
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import chain, permutations
+from dataclasses import asdict, dataclass, field, replace
+from itertools import chain, islice, permutations
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ import numpy as np
 
 from hub_core.data.folder import canonical_mode, splits_in
 from hub_core.data.lines import read_lines
+from hub_core.data.misspelt import Misspelt, label_counts, misspelt
 from hub_core.data.problems import Problems, shortened
 from hub_core.data.remote import local_file, shown
-from hub_core.data.rows import LABEL, UNITS, RowReading, to_examples
+from hub_core.data.rows import LABEL, TEXT, UNITS, RowReading, to_examples
 from hub_core.data.same import exact_text, normalised_text
 from hub_core.data.tables import Columns, Row, read_table, table_format
 from hub_core.errors import DataError, NotFoundError
@@ -31,6 +33,8 @@ from hub_core.examples import Example
 PERCENTILES = (0, 50, 90, 95, 99, 100)
 #: How many cases a report shows of everything that it counts.
 _SHOWN = 5
+#: How many rows of a file say what it is for.
+_LOOKED_AT = 100
 #: Beginnings of the names of splits; where a folder has such files, its other tables are something else.
 _SPLITS = ("train", "dev", "test", "trial", "unlabeled", "unlabelled")
 
@@ -87,13 +91,25 @@ class SplitReport:
 
 @dataclass(frozen=True)
 class DataReport:
-    """What `check_folder` and `check_splits` find; `broken` has one ``file:line: what`` per row that cannot be used."""
+    """What `check_folder` and `check_splits` find.
+
+    `misspelt` are labels of the training splits that are most likely another one misspelt; `broken` has one
+    ``file:line: what`` per row that cannot be used.
+    """
 
     data: str
     task: str
     splits: tuple[SplitReport, ...]
     leaks: tuple[Leak, ...]
+    misspelt: tuple[Misspelt, ...]
     broken: tuple[str, ...]
+    task_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def read_for(self) -> str:
+        """The task with its options."""
+        said = ", ".join(f"{name}={value}" for name, value in self.task_options.items())
+        return f"{self.task} ({said})" if said else self.task
 
     def as_data(self) -> dict[str, Any]:
         """The report as plain data for JSON."""
@@ -109,21 +125,35 @@ class ReadSplit:
     broken: tuple[str, ...] = ()
 
 
-def check_folder(folder: str | Path, *, task: str | None = None, columns: Columns | None = None) -> DataReport:
+def check_folder(
+    folder: str | Path,
+    *,
+    task: str | None = None,
+    columns: Columns | None = None,
+    split_char: str = "\002",
+    task_options: Mapping[str, Any] | None = None,
+) -> DataReport:
     """Look at all splits of a folder (or of an address), as `hub_core.datasets.folder_dataset` reads them.
 
-    `task` says how rows are read; None: as their columns suggest. Raises NotFoundError where there is no such folder,
-    or no table in it.
+    `task` and `task_options` say how rows are read; None: as the columns and labels of the first ones suggest. Raises
+    NotFoundError where there is no such folder, or no table in it, and SettingsError for options that the task does
+    not have.
     """
     places = _places(folder)
     paths = {name: local_file(place) for name, place in places.items()}
-    task = task or _guessed_task(next(iter(paths.values())), columns)
-    splits = {name: _read(path, task, columns) for name, path in paths.items()}
-    return check_splits(splits, data=shown(folder), task=task)
+    first = next(iter(paths.values()))
+    rows = _first_rows(first, columns)
+    task = task or _guessed_task(first, columns, rows)
+    options = task_options or _guessed_options(task, rows)
+    reading = RowReading(task, split_char=split_char, options=options)
+    splits = {name: _read(path, reading, columns) for name, path in paths.items()}
+    return check_splits(splits, data=shown(folder), task=task, task_options=options)
 
 
-def check_splits(splits: Mapping[str, ReadSplit], *, data: str, task: str) -> DataReport:
-    """Look at splits that are read already, in this order; `data` and `task` are what the report is called by."""
+def check_splits(
+    splits: Mapping[str, ReadSplit], *, data: str, task: str, task_options: Mapping[str, Any] | None = None
+) -> DataReport:
+    """Look at splits that are read already, in this order; the rest is what the report is called by."""
     texts = {name: [normalised_text(row) for row in split.rows] for name, split in splits.items()}
     reports = tuple(_split(name, split, texts[name]) for name, split in splits.items())
     found = {name: _by_text(split.rows, texts[name]) for name, split in splits.items()}
@@ -131,7 +161,8 @@ def check_splits(splits: Mapping[str, ReadSplit], *, data: str, task: str) -> Da
     pairs = sorted((pair for pair in permutations(splits, 2) if _kind(pair[0]) != _kind(pair[1])), key=_from_train)
     leaks = [_leak(one, other, splits[one].rows, texts[one], splits[other].rows, found[other]) for one, other in pairs]
     broken = tuple(problem for split in splits.values() for problem in split.broken)
-    return DataReport(data, task, reports, tuple(leak for leak in leaks if leak.same), broken)
+    leaking = tuple(leak for leak in leaks if leak.same)
+    return DataReport(data, task, reports, leaking, _misspelt(reports), broken, dict(task_options or {}))
 
 
 def _places(folder: str | Path) -> dict[str, str | Path]:
@@ -162,35 +193,69 @@ def _format(path: Path, task: str) -> str:
     return table_format(path) or ("conll" if task == "token-cls" else "tsv")
 
 
-def _guessed_task(path: Path, columns: Columns | None) -> str:
-    """The task that a file's columns suggest; seq-cls where they suggest none."""
+def _first_rows(path: Path, columns: Columns | None) -> list[Mapping[str, Any]]:
+    """The values of the first rows that can be read, from which the rest is guessed."""
+    try:
+        table = read_table(path, format=_format(path, ""), columns=columns, problems=Problems())
+        return [row.columns for row in islice(table, _LOOKED_AT)]
+    except DataError:
+        return []
+
+
+def _guessed_task(path: Path, columns: Columns | None, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The task that a file's columns and labels suggest; seq-cls where they suggest none."""
     if table_format(path) is None and columns is None:
         first = next((line.content for line in read_lines(path, Problems()) if line.content.strip()), "")
         if "\t" not in first:  # .txt: one token per line, or TSV
             return "token-cls"
     if table_format(path) == "conll":
         return "token-cls"
-    try:
-        row = next(read_table(path, format=_format(path, ""), columns=columns, problems=Problems()), None)
-    except DataError:
-        row = None
-    values = {} if row is None else row.columns
-    if "question" in values and "context" in values:
+    names = {name for row in rows for name in row}
+    if names & {"question", "answers"} and not names & {*TEXT}:
         return "question-answering"
-    joined = any("\x02" in value for value in values.values() if isinstance(value, str))
-    return "token-cls" if UNITS in values or joined else "seq-cls"
+    if UNITS in names or any("\x02" in value for row in rows for value in row.values() if isinstance(value, str)):
+        return "token-cls"
+    several = [(str(_value(row, TEXT)), label) for row in rows if isinstance(label := _value(row, LABEL), list | tuple)]
+    if any("[MASK]" in text for text, _ in several):
+        return "masked-lm"
+    return "token-cls" if several and all(len(text) == len(label) for text, label in several) else "seq-cls"
 
 
-def _read(path: Path, task: str, columns: Columns | None) -> ReadSplit:
+def _guessed_options(task: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The options of a task that the first labels suggest: lists are several labels, fractions are no classes."""
+    labels = [label for row in rows if (label := _value(row, LABEL)) not in (None, "")]
+    if task != "seq-cls":
+        return {}
+    if any(isinstance(label, list | tuple) for label in labels):
+        return {"problem": "multi-label"}
+    numbers = [_number(label) for label in labels]
+    fractions = all(map(math.isfinite, numbers)) and not all(number.is_integer() for number in numbers)
+    return {"problem": "regression"} if fractions else {}
+
+
+def _value(row: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """What a row has under the first of these names that it has."""
+    return next((row[name] for name in names if name in row), None)
+
+
+def _number(label: Any) -> float:
+    """A label as a number, not a number where it is none."""
+    try:
+        return float(label)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _read(path: Path, reading: RowReading, columns: Columns | None) -> ReadSplit:
     problems = Problems(limit=sys.maxsize)
     try:
-        rows = read_table(path, format=_format(path, task), columns=columns, problems=problems)
-        return read_all(rows, task, problems, file=path)
+        rows = read_table(path, format=_format(path, reading.task), columns=columns, problems=problems)
+        return read_all(rows, reading, problems, file=path)
     except DataError as error:  # the disk or the packing fails; the problems so far are in it
         return ReadSplit((), (str(path),), error.problems)
 
 
-def read_all(rows: Iterator[Row], task: str, problems: Problems, *, file: Path) -> ReadSplit:
+def read_all(rows: Iterator[Row], reading: RowReading, problems: Problems, *, file: Path) -> ReadSplit:
     """The rows of a file that a task can use, and everything that is wrong with the others.
 
     Where the first row has a label (or answers) every row must; where it has none, those that lack one are wrong as
@@ -199,7 +264,7 @@ def read_all(rows: Iterator[Row], task: str, problems: Problems, *, file: Path) 
     first = next(rows, None)
     labelled = first is not None and says_label(first)
     rows = chain([] if first is None else [first], rows)
-    examples = list(to_examples(rows, RowReading(task, labelled=labelled), problems))
+    examples = list(to_examples(rows, replace(reading, labelled=labelled), problems))
     count = sum(row.label is not None for row in examples)
     if count and not labelled:
         for row in examples:
@@ -230,10 +295,20 @@ def _split(name: str, split: ReadSplit, texts: Sequence[str]) -> SplitReport:
         contradicting=sum(map(len, several)),
         lengths=tuple(map(int, found)),
         histogram=_histogram(lengths),
-        labels=tuple(Counter(label for row in rows for label in _label_names(row)).most_common()),
+        labels=tuple(label_counts(rows).most_common()),
         repeated=_cases(rows, sorted(groups, key=len, reverse=True)),
         contradicted=_cases(rows, several),
     )
+
+
+def _misspelt(splits: Iterable[SplitReport]) -> tuple[Misspelt, ...]:
+    train, others = Counter[str](), set[str]()
+    for one in splits:
+        if _kind(one.name) == "train":
+            train |= Counter(dict(one.labels))  # the largest count: splits of one kind may overlap
+        else:
+            others.update(label for label, _ in one.labels)
+    return misspelt(train, others)
 
 
 def _leak(
@@ -289,12 +364,6 @@ def _label(row: Example) -> str:
     if isinstance(row.label, tuple):
         return shortened(" ".join(map(str, row.label)))
     return "" if row.label is None else str(row.label)
-
-
-def _label_names(row: Example) -> tuple[str, ...]:
-    """The labels of a row by name; a number or an answer is none."""
-    labels: tuple[object, ...] = row.label if isinstance(row.label, tuple) else (row.label,)
-    return tuple(label for label in labels if isinstance(label, str))
 
 
 def _histogram(lengths: Sequence[int]) -> tuple[tuple[int, int], ...]:

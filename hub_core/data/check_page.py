@@ -57,7 +57,7 @@ def check_page(found: DataReport) -> str:
         *_part("Splits", _SPLITS_ABOUT, _splits_table(found.splits)),
         *_leaks(found),
         *_part("Lengths", "Characters of a row; the last bar has the longest hundredth.", *_histograms(found.splits)),
-        *_balance(found.splits),
+        *_balance(found),
         *_cases("Contradicting labels", "Texts that have several labels within a split.", found.splits, "contradicted"),
         *_cases("Repeats", "Texts that a split has most often.", found.splits, "repeated"),
         *_broken(found.broken),
@@ -83,7 +83,7 @@ _SPLITS_ABOUT = (
 def _heading(found: DataReport) -> list[Element]:
     rows = sum(one.rows for one in found.splits)
     splits = f"{len(found.splits)} split{'' if len(found.splits) == 1 else 's'}"
-    said = f"{rows:,} rows in {splits}, read for {found.task}; {len(found.broken):,} broken"
+    said = f"{rows:,} rows in {splits}, read for {found.read_for}; {len(found.broken):,} broken"
     return [_e("h1", found.data), _e("p", said)]
 
 
@@ -127,10 +127,10 @@ def _said(one: Leak) -> str:
     return f"{one.same:,} of {one.of:,} ({one.same / one.of:.1%})"
 
 
-def _balance(splits: Sequence[SplitReport]) -> list[Element]:
+def _balance(found: DataReport) -> list[Element]:
     about = "The share of each label in a split."
-    pictures = []
-    for one in splits:
+    pictures = [_e("p", str(one)) for one in found.misspelt]
+    for one in found.splits:
         total = sum(count for _, count in one.labels)
         rows = [(label, n / total, 0.0, f"{n:,} ({n / total:.1%})") for label, n in one.labels[:_LABELS]]
         if rows:

@@ -37,10 +37,10 @@ def find_split(folder: str | Path, mode: str) -> Path:
     if not found:
         known = ", ".join(sorted(_formats()))
         where = f"in {shown(folder)} (files <mode>{{{known}}}, also .gz, .xz)"
-        raise NotFoundError(unknown("mode", mode, splits, where=where))
+        raise NotFoundError(unknown("split", mode, splits, where=where))
     if len(found) > 1:
         names = " and ".join(Path(str(place)).name for place in found)
-        raise SettingsError(f"{shown(folder)} has {names}, all of mode {canonical_mode(mode)!r}; keep one")
+        raise SettingsError(f"{shown(folder)} has {names}, all of split {canonical_mode(mode)!r}; keep one")
     return local_file(found[0])
 
 

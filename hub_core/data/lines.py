@@ -6,12 +6,12 @@ import codecs
 import gzip
 import lzma
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub_core.data.problems import Problems
+from hub_core.data.problems import Problems, counted
 from hub_core.errors import NotFoundError
 
 #: Suffixes of packed files, which stand after the format's own (``train.tsv.xz``).
@@ -35,15 +35,23 @@ class Line:
 def read_lines(path: Path, problems: Problems) -> Iterator[Line]:
     r"""The lines of a UTF-8 file, a byte order mark at its start left out.
 
-    Only line feeds end a line: U+2028, a form feed or a lone carriage return may stand in a text. A line that is not
-    UTF-8 is noted in `problems` and comes as unreadable, so that the count of lines stays right. Raises
-    NotFoundError for a missing file, DataError (with all problems so far) where the disk or the packing fails.
+    Only line feeds end a line: U+2028, a form feed or a lone carriage return may stand in a text. The first line that
+    is not UTF-8 is noted in `problems` with the count of others; each comes as unreadable, so that the count of lines
+    stays right, but of UTF-16 only the first. Raises NotFoundError for a missing file, DataError (with all problems so
+    far) where the disk or the packing fails.
     """
     number = 0
+    faults: list[tuple[int, str]] = []
     try:
         with _open(path) as stream:
             for number, raw in enumerate(stream, start=1):
-                yield _decoded(path, number, raw, problems)
+                wide = number == 1 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+                line = _decoded(number, raw, faults)
+                if len(faults) == 1 and not line.readable:
+                    problems.add(f"{path}:{number}", _UTF16 if wide else lambda: _other_encoding(faults))
+                yield line
+                if wide:
+                    return
     except FileNotFoundError as error:
         raise NotFoundError(f"no file {path}") from error
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
@@ -61,14 +69,23 @@ def _open(path: Path) -> AbstractContextManager[Iterable[bytes]]:
             return path.open("rb")
 
 
-def _decoded(path: Path, number: int, raw: bytes, problems: Problems) -> Line:
+def _decoded(number: int, raw: bytes, faults: list[tuple[int, str]]) -> Line:
+    """The line of these bytes; where they are not UTF-8, its number and why are added to `faults`."""
     if number == 1:
         raw = raw.removeprefix(codecs.BOM_UTF8)
     try:
         return Line(number, raw.decode("utf-8"))
     except UnicodeDecodeError as error:
-        wide = number == 1 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        found = "the file is UTF-16" if wide else f"not UTF-8 (byte 0x{raw[error.start]:02x}, number {error.start + 1})"
-        remedy = f"iconv -f {'UTF-16' if wide else 'GB18030'} -t UTF-8"
-        problems.add(f"{path}:{number}", f"{found}; save the file as UTF-8 (such as with `{remedy}`)")
+        faults.append((number, f"byte 0x{raw[error.start]:02x}, number {error.start + 1}"))
         return Line(number, raw.decode("utf-8", errors="replace"), readable=False)
+
+
+_UTF16 = "the file is UTF-16; save it as UTF-8 (such as with `iconv -f UTF-16 -t UTF-8`)"
+
+
+def _other_encoding(faults: Sequence[tuple[int, str]]) -> str:
+    """The wording for the first line, with the numbers of some others."""
+    (_, why), *others = faults
+    shown = ", ".join(str(number) for number, _ in others[:5]) + (", ..." if len(others) > 5 else "")
+    like = f", like {counted(len(others), 'more line')} ({shown})" if others else ""
+    return f"not UTF-8 ({why}){like}; save the file as UTF-8 (such as with `iconv -f GB18030 -t UTF-8`)"

@@ -13,17 +13,19 @@ class Problems:
     def __init__(self, limit: int = 20) -> None:
         self.limit = limit
         self.count = 0
-        self._worded: list[str] = []
+        self._noted: list[tuple[str, str | Callable[[], str]]] = []
 
     def add(self, where: str, what: str | Callable[[], str]) -> None:
-        """Note one problem at `where` (``file:line``). Give a function where the wording takes time."""
+        """Note one problem at `where` (``file:line``). Give a function where the wording takes time, or what is yet to
+        come belongs in it: it is called for `error`."""
         self.count += 1
         if self.count <= self.limit:
-            self._worded.append(f"{where}: {what if isinstance(what, str) else what()}")
+            self._noted.append((where, what))
 
     def error(self) -> DataError:
         """All problems as one error."""
-        return DataError(self._worded, more=self.count - len(self._worded))
+        worded = [f"{where}: {what if isinstance(what, str) else what()}" for where, what in self._noted]
+        return DataError(worded, more=self.count - len(worded))
 
     def raise_if_any(self) -> None:
         """Raise `error()` if anything was noted."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, overload
 
 from hub_core.data.problems import Problems, counted, shortened
 from hub_core.data.tables import Row, read_table
-from hub_core.errors import NotFoundError, unknown
+from hub_core.errors import NotFoundError, SettingsError, unknown
 from hub_core.examples import Example
 from hub_core.plugins import catalog
 
@@ -20,6 +22,8 @@ TEXT = ("text_a", "text")
 PAIR = ("text_b", "text_pair")
 UNITS = "tokens"
 LABEL = ("label", "labels")
+#: What may well be the name of a column, rather than the first row of a file without a header.
+_NAME = re.compile(r"[\w.-]{1,20}")
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,11 @@ class RowReading:
         known = catalog().entries("task")
         if self.task not in known:
             raise NotFoundError(unknown("task", self.task, known, where="to read data for"))
+        if not self.split_char:
+            raise SettingsError("split_char (--split-char) is what joins units, and cannot be empty")
+        defaults = known[self.task].load().option_defaults if self.options else {}
+        for option in self.options.keys() - defaults.keys():
+            raise SettingsError(unknown("option", option, defaults, where=f"of task {self.task}"))
 
     @property
     def has_labels(self) -> bool:
@@ -51,11 +60,41 @@ class RowReading:
 
 
 class BadRowError(Exception):
-    """What is wrong with a row, per unit (0 where it is the row as a whole); `to_examples` makes a problem of it."""
+    """What is wrong with a row, per unit (0 where it is the row as a whole); `to_examples` makes a problem of it.
 
-    def __init__(self, *faults: tuple[int, str | Callable[[], str]], in_header: bool = False) -> None:
+    `remedy` is what may help a caller who can give columns other names. `other_data` is said instead, once, where no
+    row before could be used: that the file is for another task.
+    """
+
+    def __init__(
+        self,
+        *faults: tuple[int, str | Callable[[], str]],
+        in_header: bool = False,
+        remedy: str = "",
+        other_data: str | None = None,
+    ) -> None:
         self.faults = faults
         self.in_header = in_header
+        self.remedy = remedy
+        self.other_data = other_data
+
+
+@dataclass
+class UnknownLabel:
+    """A label that a task does not know. It is worded when all rows are read: how often it stands there is then known,
+    and finding near matches takes longer than reading a row."""
+
+    label: str
+    at: int | None
+    known: frozenset[str]
+    times: int = 0
+    remedy: str = ""
+
+    def __call__(self) -> str:
+        """The wording."""
+        place = [] if self.at is None else [f"at unit {self.at + 1}"]
+        often = [f"({self.times} times)"] if self.times > 1 else []
+        return unknown("label", shortened(self.label), self.known, where=" ".join(place + often), remedy=self.remedy)
 
 
 def read_examples(
@@ -81,17 +120,87 @@ def read_examples(
 
 
 def to_examples(rows: Iterable[Row], reading: RowReading, problems: Problems) -> Iterator[Example]:
-    """The examples of rows that can be used; what is wrong with the others is added to `problems`."""
+    """The examples of a table's rows that can be used; what is wrong with the others is added to `problems`.
+
+    An unknown label is one problem, however often it stands there. Where some rows have a second text, those that lack
+    it are a problem too, which is added after the last row.
+    """
     read = catalog().get("task", reading.task).read
     pool: dict[str, str] = {}  # equal units and labels of all rows are one object: a third of the memory
+    faults, texts = _Faults(reading, problems), _SecondTexts()
     for row in rows:
         try:
-            yield read(row, reading, pool)
+            example = read(row, reading, pool)
         except BadRowError as bad:
-            for unit, fault in bad.faults:
-                problems.add(row.where(unit) if not bad.in_header else f"{row.file}:{row.header}", fault)
-            if bad.in_header:
+            if faults.add(row, bad):
                 return
+        else:
+            faults.usable = True
+            texts.note(row, example)
+            yield example
+    texts.report(problems)
+    faults.suggest()
+
+
+class _Faults:
+    """What is wrong with the rows of a table, as its problems say it; `usable`: nothing is with some of them."""
+
+    def __init__(self, reading: RowReading, problems: Problems) -> None:
+        self._reading, self._problems = reading, problems
+        self._strange: dict[str, UnknownLabel] = {}
+        self.usable = False
+
+    def add(self, row: Row, bad: BadRowError) -> bool:
+        """Take in what is wrong with a row; whether there is no use in reading on."""
+        if bad.other_data and not self.usable and not self._strange:
+            self._problems.add(row.where(), bad.other_data)
+            return True
+        for unit, fault in bad.faults:
+            if isinstance(fault, UnknownLabel):
+                first = self._strange.setdefault(fault.label, fault)
+                first.times += 1
+                if first is not fault:
+                    continue
+            elif isinstance(fault, str):
+                fault += bad.remedy
+            self._problems.add(row.where(unit) if not bad.in_header else f"{row.file}:{row.header}", fault)
+        return bad.in_header
+
+    def suggest(self) -> None:
+        """Where no row has a label that is known, say how labels get other names."""
+        if self._strange and not self.usable:
+            next(iter(self._strange.values())).remedy = renaming_remedy(self._strange, self._reading.labels or ())
+
+
+class _SecondTexts:
+    """Which rows of a table have a second text, and which have none."""
+
+    def __init__(self) -> None:
+        self._file, self._pairs, self._single = "", 0, list[int]()
+
+    def note(self, row: Row, example: Example) -> None:
+        """Take in a row."""
+        if example.pair is None:
+            self._file = row.file
+            self._single.append(row.line)
+        else:
+            self._pairs += 1
+
+    def report(self, problems: Problems) -> None:
+        """Add the rows without a second text to the problems, where others have one."""
+        for line in self._single if self._pairs else ():
+            problems.add(f"{self._file}:{line}", f"no second text, unlike {counted(self._pairs, 'other row')}")
+
+
+def renaming_remedy(found: Iterable[str], known: Iterable[str]) -> str:
+    """How labels get the names that are known, as an example that needs not be right; "" where they look like some of
+    them misspelt, or like no labels at all."""
+    found, known = sorted(found), sorted(known)
+    if any(get_close_matches(label, known) or len(label) > 20 for label in found):
+        return ""
+    pairs = [f"{old}={new}" for old, new in zip(found, known, strict=False)]
+    named = ",".join(pairs if len(pairs) <= 3 else [*pairs[:3], "..."])
+    return f"rename_labels (such as --rename-labels {named}) gives labels other names"
 
 
 @overload
@@ -108,7 +217,26 @@ def column_of(row: Row, names: Sequence[str], *, required: bool = True) -> str |
     wanted = " or ".join(repr(name) for name in names)
     there = ", ".join(shortened(str(name)) for name in row.columns) or "none"
     fault = f"both columns {' and '.join(found)}; keep one" if found else f"no column {wanted}; there are: {there}"
-    raise BadRowError((0, fault), in_header=row.header is not None)
+    remedy = "" if found else _columns_remedy(row, names)
+    raise BadRowError((0, fault), in_header=row.header is not None, remedy=remedy)
+
+
+def _columns_remedy(row: Row, names: Sequence[str]) -> str:
+    """How a text or a label under another name is found, with what is most likely meant; "" where nothing is."""
+    known = {*TEXT, *PAIR, *LABEL, UNITS}
+    others = [name for name in row.columns if name not in known]
+    others.sort(key=lambda name: len(str(row.columns[name]).encode()))  # in bytes: a few Chinese characters are a text
+    meant = {others[-1]: "text"} if names == TEXT and others else {}
+    if others and others[0] not in meant and not any(name in row.columns for name in LABEL):
+        meant[others[0]] = "label"
+    if not meant or names not in (TEXT, LABEL):
+        return ""
+    remedies = []
+    if all(_NAME.fullmatch(str(name)) for name in meant):
+        remedies.append(f"--columns {','.join(f'{name}={new}' for name, new in meant.items())} gives other names")
+    if row.header == 1 and names == TEXT and len(row.columns) == len(meant) == 2:
+        remedies.append(f"a file without a header needs --columns {','.join(meant[name] for name in row.columns)}")
+    return "".join(f"; {remedy}" for remedy in remedies)
 
 
 def text_of(row: Row, column: str) -> str:
@@ -148,12 +276,32 @@ def strings_of(value: Any, column: str) -> tuple[str, ...]:
 def unequal(units: Sequence[str], labels: Sequence[str], split_char: str) -> str:
     """The wording; a text that is one unit was most likely joined by something else."""
     what = "character" if all(len(unit) == 1 for unit in units) else "unit"
-    hint = f" (what joins units here is {split_char!r})" if len(units) == 1 and what == "unit" else ""
+    hint = (
+        f" (what joins units here is {split_char!r}; see split_char=, --split-char)"
+        if len(units) == 1 and what == "unit"
+        else ""
+    )
     return f"{counted(len(units), what)}{hint}, but {counted(len(labels), 'label')}"
 
 
-def known_labels(labels: tuple[str, ...], row: Row, reading: RowReading, pool: dict[str, str]) -> tuple[str, ...]:
-    """The labels after renaming; those that the task does not know are reported, each once per line."""
+def spaced(labels: Sequence[str], split_char: str) -> str | None:
+    """What is wrong with labels of units that have white space, which most likely joins them; None: nothing."""
+    found = next((label for label in dict.fromkeys(labels) if label and label.split() != [label]), None)
+    if found is None:
+        return None
+    return (
+        f"label {shortened(found)!r} has white space in it (what joins units and labels here is {split_char!r}; "
+        "split_char=, --split-char says what else does)"
+    )
+
+
+def known_labels(
+    labels: tuple[str, ...], row: Row, reading: RowReading, pool: dict[str, str], *, other_data: str | None = None
+) -> tuple[str, ...]:
+    """The labels after renaming; those that the task does not know are reported, each once per line.
+
+    `other_data`: what to say instead where the first row has such labels (see `BadRowError`).
+    """
     renamed = tuple(reading.rename.get(label, label) for label in labels) if reading.rename else labels
     if "" in renamed:
         raise BadRowError((renamed.index(""), f"label {renamed.index('') + 1} is empty"))
@@ -163,16 +311,12 @@ def known_labels(labels: tuple[str, ...], row: Row, reading: RowReading, pool: d
             if label not in reading.labels:
                 strange.setdefault((row.where(at), label), at)
         single = row.line_per_unit or len(renamed) == 1
+        known = reading.labels
         raise BadRowError(
-            *((at, _unknown_label(label, None if single else at, reading.labels)) for (_, label), at in strange.items())
+            *((at, UnknownLabel(label, None if single else at, known)) for (_, label), at in strange.items()),
+            other_data=other_data,
         )
     return tuple(map(pool.setdefault, renamed, renamed))
-
-
-def _unknown_label(label: str, at: int | None, known: frozenset[str]) -> Callable[[], str]:
-    """The wording, put off: finding near matches takes longer than reading the row."""
-    where = "" if at is None else f"at unit {at + 1}"
-    return lambda: unknown("label", shortened(label), known, where=where)
 
 
 def number_of(value: Any, what: str) -> float:

@@ -104,7 +104,7 @@ class Answering(ABC):
         if self.task is None:
             raise SettingsError(
                 f"{self.spec.title} was loaded without a task; pass task= and label_map= to hub.Module "
-                f"(this module supports: {', '.join(self.spec.supports) or 'none'})"
+                f"(this module supports: {', '.join(self.spec.supports) or 'none'}); get_embedding gives its vectors"
             )
         return self.task
 
@@ -184,7 +184,12 @@ def warn_truncated(predictions: Iterable[Prediction], max_seq_len: int) -> None:
     """One warning per call that counts the texts that were cut."""
     count = sum(p.truncated for p in predictions)
     if count:
-        warnings.warn(f"{count} text(s) were cut to max_seq_len={max_seq_len} tokens", stacklevel=4)
+        warnings.warn(f"{count} text(s) were {cut_to(max_seq_len)}", stacklevel=4)
+
+
+def cut_to(max_seq_len: int) -> str:
+    """What was done to long texts, and what to do about it."""
+    return f"cut to max_seq_len={max_seq_len} tokens; a larger one (--max-seq-len) reads more of them"
 
 
 def _take_one(stream: Iterator[Any]) -> Iterator[Any]:

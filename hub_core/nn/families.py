@@ -17,7 +17,7 @@ from hub_core.errors import ManifestError, NotFoundError, unknown
 from hub_core.examples import Array, Batch
 from hub_core.nn.joint import JointNetwork
 from hub_core.nn.weights import holds_head, load_network, write_weights
-from hub_core.plugins import Catalog
+from hub_core.plugins import BROUGHT, Catalog
 from hub_core.spec import WEIGHTS, HeadSpec
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def family_of(name: str, catalog: Catalog) -> Family:
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES  # type: ignore[attr-defined]
 
     if name not in CONFIG_MAPPING_NAMES:
-        raise NotFoundError(unknown("family", name, [*registered, *CONFIG_MAPPING_NAMES]))
+        raise NotFoundError(unknown("family", name, [*registered, *CONFIG_MAPPING_NAMES], remedy=BROUGHT))
     return TransformersFamily(name)
 
 

@@ -140,10 +140,10 @@ class PublishedDataset(Dataset):
         return values
 
     @classmethod
-    def read_split(cls, path: Path, task: str) -> ReadSplit:
+    def read_split(cls, path: Path, reading: RowReading) -> ReadSplit:
         """A file's rows, and everything that is wrong with the others."""
         problems = Problems(limit=sys.maxsize)
-        return read_all(cls.rows(path, problems), task, problems, file=path)
+        return read_all(cls.rows(path, problems), reading, problems, file=path)
 
     @classmethod
     def _read(

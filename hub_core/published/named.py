@@ -11,6 +11,7 @@ from typing import Any
 from hub_core.data.check import DataReport, ReadSplit, check_splits
 from hub_core.data.dataset import Dataset, labels_of
 from hub_core.data.remote import is_address, shown
+from hub_core.data.rows import RowReading, renaming_remedy
 from hub_core.errors import LabelError, NotFoundError, SettingsError, unknown
 from hub_core.examples import Example
 from hub_core.plugins import Entry, catalog
@@ -65,23 +66,25 @@ def named_dataset(
         if rows.task != task:
             raise SettingsError(f"data set {name} is for {rows.task}, not for {task}")
     if label_list is not None and rows.label_list:
-        for label in labels_of(rows):
-            if label not in label_list:
-                raise LabelError(unknown("label", label, label_list, where=f"in data set {name}"))
+        strange = [label for label in labels_of(rows) if label not in label_list]
+        if strange:
+            remedy = renaming_remedy(strange, label_list) if len(strange) == len(rows.label_list) else ""
+            raise LabelError(unknown("label", strange[0], label_list, where=f"in data set {name}", remedy=remedy))
         rows.label_list = list(label_list)
     return rows
 
 
-def check_named(name: str, *, task: str | None = None) -> DataReport:
+def check_named(name: str, *, task: str | None = None, task_options: Mapping[str, Any] | None = None) -> DataReport:
     """Look at all splits of a data set that are there, as `hub_core.data.check.check_folder` looks at a folder's."""
     made = named_class(name)
     if issubclass(made, PublishedDataset):
+        reading = RowReading(task or made.task, options=task_options or {})
         folder = made.folder()
         modes = [mode for mode in made.modes_in(folder) if not mode.endswith(CLEAN)]
-        splits = {mode: made.read_split(made.path(folder, mode), task or made.task) for mode in modes}
+        splits = {mode: made.read_split(made.path(folder, mode), reading) for mode in modes}
     else:
         splits = {mode: ReadSplit(made(mode=mode)) for mode in made.modes}
-    return check_splits(splits, data=made.__name__, task=task or made.task)
+    return check_splits(splits, data=made.__name__, task=task or made.task, task_options=task_options)
 
 
 def _entry(name: str) -> Entry | None:

@@ -118,16 +118,25 @@ class TaskReport:
 
 def reports_of(task: str) -> Iterator[TaskReport]:
     """The reports that are registered for a task and the forms of its answers, then the general one."""
+    return (report for _, report in _named_reports(task))
+
+
+def _named_reports(task: str) -> Iterator[tuple[str, TaskReport]]:
     for name, entry in catalog().entries("report").items():
         if name == task or name.startswith(f"{task}/"):
             kind: type[TaskReport] = entry.load()
-            yield kind()
-    yield TaskReport()
+            yield name, kind()
+    yield task, TaskReport()
 
 
 def report_for(record: Record) -> TaskReport:
     """The report for rows like this one: the first of their task's that is about such, or the general one."""
     return next(one for one in reports_of(record["task"]) if one.fits(record))
+
+
+def form_of(record: Record) -> str:
+    """What rows like this one answer: the task, and the form of its answers where there are several."""
+    return next(name for name, one in _named_reports(record["task"]) if one.fits(record))
 
 
 def by_length(measure: Resampled, lengths: Sequence[int], *, unit: str = "characters") -> Section:

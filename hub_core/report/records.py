@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
 
 from hub_core.data.problems import Problems
 from hub_core.data.tables import read_jsonl
 from hub_core.errors import SettingsError
 from hub_core.paths import atomic_file
-from hub_core.report.any_task import Record, report_for
+from hub_core.report.any_task import Record, form_of, report_for
 
 #: What a folder of results has beside its page.
 PREDICTIONS = "predictions.jsonl"
@@ -53,11 +54,13 @@ def matched(
 ) -> list[tuple[Record, Record]]:
     """The same rows of two modules, in the order of the first.
 
-    Raises DataError for rows that only one of them has, or whose text or gold differs; SettingsError for two tasks.
+    Raises DataError for rows that only one of them has, or whose text or gold differs; SettingsError for two tasks,
+    or two problems of one.
     """
-    tasks = [records[0]["task"] for records in (first, second)]
-    if tasks[0] != tasks[1]:
-        raise SettingsError(f"{names[0]} answers {tasks[0]}, {names[1]} {tasks[1]}; only the same task can be compared")
+    for said, what in ("task", itemgetter("task")), ("problem", form_of):
+        one, other = what(first[0]), what(second[0])
+        if one != other:
+            raise SettingsError(f"{names[0]} answers {one}, {names[1]} {other}; only the same {said} can be compared")
     problems = Problems()
     others = {record["key"]: record for record in second}
     for record in first:

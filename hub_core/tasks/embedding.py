@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from hub_core.data.problems import counted
 from hub_core.data.rows import (
     LABEL,
     PAIR,
@@ -121,6 +122,8 @@ class Embedding(Task):
         label_column = column_of(row, LABEL, required=False)
         value = None if label_column is None else row.columns[label_column]
         label = None if value in (None, "") else number_of(value, "the label")
+        if label is not None and not 0 <= label <= 1:
+            raise BadRowError((0, f"the label must be a number from 0 to 1, not {label:g}"))
         if reading.labelled and pair is None:
             raise BadRowError((0, "the second text is missing"))
         others = other_columns(row, {*TEXT, *PAIR, *LABEL, *NEGATIVES})
@@ -206,7 +209,7 @@ class Embedding(Task):
     def loss(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         """CoSENT's loss, or that of finding each row's second text in the batch, times the weight of the rows.
 
-        Raises DataError for rows that have unlike numbers of texts.
+        Raises DataError for rows that have unlike numbers of negatives.
         """
         from hub_core.nn.contrast import cosent, in_batch
 
@@ -264,7 +267,7 @@ class Embedding(Task):
 def _check_texts(batch: Batch) -> None:
     first, *others = batch.columns["texts"]
     unlike = [
-        f"{key}: {count} texts, others have {first}"
+        f"{key}: {counted(count - 2, 'negative')}, others have {first - 2}"
         for key, count in zip(batch.keys[1:], others, strict=True)
         if count != first
     ]

@@ -59,6 +59,11 @@ class Joint(Task):
         """Rows of tables are read for one task; a joint module answers texts."""
         raise SettingsError("a module of several heads answers texts; to measure one of its heads pick it with task=")
 
+    @property
+    def reader(self) -> Task:
+        """The task whose rows all heads read."""
+        return self._reader
+
     def head_specs(self) -> tuple[HeadSpec, ...]:
         """One row of the manifest per head."""
         return tuple(replace(part.head_specs()[0], name=name) for name, part in self.parts.items())

@@ -50,7 +50,7 @@ class Problem(ABC):
     def check(self, options: Mapping[str, Any]) -> None:
         """Raise SettingsError or LabelError for options and labels that do not go with this question."""
         if options["threshold"] != 0.5:
-            raise SettingsError(f"option 'threshold' belongs to problem 'multi-label', not to {self.problem_type}")
+            raise SettingsError(f"option 'threshold' belongs to problem 'multi-label', not to {options['problem']!r}")
 
     @classmethod
     @abstractmethod
@@ -101,9 +101,12 @@ class SingleLabel(Problem):
 
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)  # JSON and Python rows may number their classes
+        each = f"a label for each unit of the text: token-cls reads that, {reading.task} needs one for the whole text"
         if not isinstance(value, str) or not value:
-            raise BadRowError((0, f"the label must be a name, not {shortened(repr(value))}"))
-        (label,) = known_labels((value,), row, reading, pool)
+            several = each if isinstance(value, list | tuple) else None
+            raise BadRowError((0, f"the label must be a name, not {shortened(repr(value))}"), other_data=several)
+        joined = reading.split_char in value
+        (label,) = known_labels((value,), row, reading, pool, other_data=each if joined else None)
         return label
 
     def target(self, label: Label) -> int:

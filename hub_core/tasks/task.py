@@ -140,6 +140,11 @@ class Task(ABC):
             raise LabelError(unknown("label", label, self.labels))
         return self._targets[label]
 
+    @property
+    def reader(self) -> Task:
+        """The task that reads rows for this one: itself, as a rule."""
+        return self
+
     @abstractmethod
     def example(self, item: Any, *, split_char: str | None = None, key: str = "") -> Example:
         """What a caller hands to `predict` (a string, a pair, a list of units) as an Example."""

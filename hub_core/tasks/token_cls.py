@@ -101,6 +101,7 @@ class TokenCls(Task):
             label_value,
             other_columns,
             row_key,
+            spaced,
             strings_of,
             unequal,
         )
@@ -119,7 +120,12 @@ class TokenCls(Task):
             labels = strings_of(labels.split(reading.split_char) if isinstance(labels, str) else labels, "labels")
             if len(labels) != len(units):
                 raise BadRowError((0, unequal(units, labels, reading.split_char)))
-            labels = known_labels(labels, row, reading, pool)
+            if fault := spaced(labels, reading.split_char):
+                raise BadRowError((0, fault))
+            joint = f"one label for a whole text: seq-cls reads that, {cls.name} needs a label for each unit"
+            labels = known_labels(
+                labels, row, reading, pool, other_data=joint if len(units) == 1 < len(units[0]) else None
+            )
         text = "".join(units)
         if len(text) != len(units):  # words, not characters
             text = join_units(units)

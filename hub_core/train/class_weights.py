@@ -30,7 +30,8 @@ def weight_table(settings: TrainSettings, module: TorchModule, features: Sequenc
     if module.family.constants(module.network):
         raise SettingsError(f"class_weights: {module.spec.title} learns the labels of a row as a whole (a CRF)")
     if not all(_is_of_labels(row, len(task.labels)) for row in features):
-        raise SettingsError(f"class_weights are for tasks with one label per row or per token, and not for {task.name}")
+        asked = f"{task.name} with problem={task.options['problem']}" if "problem" in task.options else task.name
+        raise SettingsError(f"class_weights are for tasks with one label per row or per token, and not for {asked}")
     if isinstance(wanted, Mapping):
         return _given(wanted, task.labels)
     return _balanced(features, len(task.labels))

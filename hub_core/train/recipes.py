@@ -8,6 +8,7 @@ warm-up.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,9 @@ from typing import Any
 
 from hub_core.errors import NotFoundError, unknown
 from hub_core.train.settings import TrainSettings
+
+#: Data sets that are called otherwise here (`hub_core.datasets`) than there.
+_OTHER_NAMES = {"cluewsc2020": "wsc"}
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,19 @@ class Recipe:
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of a data set; ``TNEWS`` is ``tnews``. Raises NotFoundError with near matches."""
+    """The recipe of a data set by its name, in any spelling, here or there: ``CLUEWSC2020`` is ``wsc``.
+
+    Raises NotFoundError with near matches.
+    """
     known = recipes()
-    found = known.get(name.lower().replace("-", "_"))
-    if found is None:
-        raise NotFoundError(unknown("recipe", name, known))
-    return found
+    plain = {_plain(one): one for one in known} | _OTHER_NAMES
+    if _plain(name) not in plain:
+        raise NotFoundError(unknown("recipe", name, {*known, *_OTHER_NAMES}))
+    return known[plain[_plain(name)]]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
 
 
 @cache

@@ -5,7 +5,6 @@ The options of ``hub train`` are made from these fields: the help text of a fiel
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -14,6 +13,7 @@ from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hub_core.errors import SettingsError, unknown
+from hub_core.paths import read_given_json
 
 
 def _setting(default: Any, text: str) -> Any:
@@ -98,16 +98,13 @@ class TrainSettings:
 
     @classmethod
     def from_json(cls, path: Path) -> TrainSettings:
-        """Read settings from a JSON object. Raises SettingsError for what it does not know or cannot use."""
+        """Read settings from a JSON object. Raises NotFoundError, SettingsError for what it cannot use."""
         return cls().replace(**cls.read(path))
 
     @staticmethod
     def read(path: Path) -> dict[str, Any]:
-        """The JSON object in a file, as `replace` takes it. Raises SettingsError where there is none."""
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"{path} cannot be read as JSON: {error}") from error
+        """The JSON object in a file, as `replace` takes it. Raises SettingsError where there is none, NotFoundError."""
+        record = read_given_json(path)
         if not isinstance(record, Mapping):
             raise SettingsError(f"{path} must hold a JSON object")
         return dict(record)

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from hub_core.errors import SettingsError, unknown
+from hub_core.paths import read_given_json
 from hub_core.train.settings import TrainSettings
 
 Value = str | int | float | bool | None
@@ -68,11 +68,8 @@ class Space:
 
     @classmethod
     def from_json(cls, path: Path) -> Space:
-        """Read a space from a JSON object. Raises SettingsError that lists all that is wrong."""
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"{path} cannot be read as JSON: {error}") from error
+        """Read a space from a JSON object. Raises NotFoundError, SettingsError that lists all that is wrong."""
+        record = read_given_json(path)
         return cls.of(record, where=str(path))
 
     @classmethod

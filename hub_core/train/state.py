@@ -85,7 +85,7 @@ def check_same_run(saved: Mapping[str, Any], now: Mapping[str, Any], folder: Pat
     More epochs are no difference under a constant learning rate: what is trained already would be the same.
     """
     grows = now["settings"]["schedule"] == "constant" and saved.get("epochs", 0) <= now["epochs"]
-    remedy = "choose another checkpoint_dir, or start anew with resume='never'"
+    remedy = "choose another checkpoint_dir (--checkpoint-dir), or start anew with resume='never' (--resume never)"
     refuse_differences(saved, now, folder, remedy=remedy, skip=("epochs",) if grows else ())
 
 

@@ -7,6 +7,7 @@ import operator
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from torch import nn
 
 from hub_core.errors import DataError, SettingsError, unknown
 from hub_core.examples import Array, Example, Features
-from hub_core.infer.answers import warn_truncated
+from hub_core.infer.answers import cut_to, warn_truncated
 from hub_core.torch_engine import has_bfloat16, pick_device
 from hub_core.torch_module import TorchModule
 from hub_core.train.batches import Plan, RowSource, SameRows, encode_all
@@ -88,6 +89,16 @@ class Trainer:
         self.is_better = compare_metrics or self._larger
         self.callbacks = tuple(callbacks)
         self._add_objective_parameters()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a subclass with PaddleHub's steps: nothing would call them."""
+        super().__init_subclass__(**options)
+        if lost := sorted(_PADDLEHUB_STEPS & vars(cls).keys()):
+            raise SettingsError(
+                f"{cls.__name__} defines {', '.join(lost)}, which this trainer does not call: give it "
+                "an objective (hub_core.train.objectives.Objective) for another loss, a callback "
+                "(hub_core.train.callbacks.Callback) for what happens beside the steps, and TrainSettings for rates"
+            )
 
     def train(
         self,
@@ -184,10 +195,17 @@ class Trainer:
         self,
         eval_dataset: Sequence[Example],
         batch_size: int = 1,
-        num_workers: int = 0,  # noqa: ARG002  (PaddleHub's argument; rows are encoded in this process)
-        collate_fn: Collate | None = None,  # noqa: ARG002
+        num_workers: int = 0,
+        collate_fn: Collate | None = None,
     ) -> dict[str, Metrics]:
-        """Scores over a whole labelled corpus: ``{"metrics": {"f1": ...}}``. Every process gets the same answer."""
+        """Scores over a whole labelled corpus: ``{"metrics": {"f1": ...}}``. Every process gets the same answer.
+
+        `num_workers` changes nothing: rows are encoded here. Raises SettingsError for a `collate_fn`, which shapes
+        what is trained on: scores are those of `predict`, on rows as it reads them.
+        """
+        _whole_number("num_workers", num_workers, least=0)
+        if collate_fn is not None:
+            raise SettingsError("collate_fn is for train: evaluate measures what predict answers; leave it out")
         evaluate = self._evaluation(eval_dataset, batch_size)
         return {"metrics": evaluate()}
 
@@ -213,7 +231,7 @@ class Trainer:
 
     def _encode(self, dataset: Iterable[Example], what: str) -> list[list[Features]]:
         """Encode rows, all of which must have labels that the task knows. Raises DataError for others, and for none."""
-        encoded = encode_all(list(dataset), self.task, self.model.tokenizer, self._checked_length(dataset))
+        encoded = encode_all(_placed(dataset), self.task, self.model.tokenizer, self._checked_length(dataset))
         if not any(encoded):
             raise DataError([f"the {what} data has no rows"])
         return encoded
@@ -292,6 +310,15 @@ class Trainer:
         }
 
 
+#: What PaddleHub's users write into a subclass.
+_PADDLEHUB_STEPS = frozenset(
+    {
+        *("training_step", "validation_step", "optimizer_step", "optimizer_zero_grad", "learning_rate_step"),
+        *("load_model", "save_model"),
+    }
+)
+
+
 def _with_precision(settings: TrainSettings, model: TorchModule, device: torch.device) -> TrainSettings:
     """The settings with ``precision='auto'`` decided, so that a saved state says in what it was trained."""
     if settings.precision != "auto":
@@ -323,11 +350,18 @@ def _interleave(shares: Sequence[Sequence[Any]]) -> list[Any]:
 _NOTHING = object()
 
 
+def _placed(dataset: Iterable[Example]) -> list[Example]:
+    """The rows; messages name the whole path of the file that they were read from, where that is known."""
+    paths = {file.path.name: file.path for file in getattr(dataset, "files", ())}
+    named = ((row, *row.key.rpartition(":")) for row in dataset)
+    return [replace(row, key=f"{paths[file]}:{at}") if file in paths else row for row, file, _, at in named]
+
+
 def _warn_cut(features: Sequence[Features], length: int) -> None:
     """One warning that counts the training texts that were cut (seq-cls notes that as a bare True)."""
     count = sum(row.meta is True for row in features)
     if count:
-        warnings.warn(f"{count} training text(s) were cut to max_seq_len={length} tokens", stacklevel=3)
+        warnings.warn(f"{count} training text(s) were {cut_to(length)}", stacklevel=3)
 
 
 def _whole_number(name: str, value: Any, *, least: int = 1) -> int:
