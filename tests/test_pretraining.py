@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,14 +20,16 @@ from command_line import Hub
 from pretraining_program import run, run_and_report, sample_corpus, sample_text
 from tiny import tiny_module, write_vocabulary
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
-from training_program import weights_hash
+from training_program import labelled_rows, weights_hash
 
 import hub_core as hub
+from hub_core.cli.pretraining import pretrain as pretrain_command
 from hub_core.errors import DataError, ResumeError, SettingsError
-from hub_core.examples import IGNORE, Batch
+from hub_core.examples import IGNORE, Batch, Example
 from hub_core.pretrain import objectives
 from hub_core.pretrain.networks import generator_for, with_detector, with_order
 from hub_core.pretrain.objectives import HiddenWords, ReplacedTokens
+from hub_core.pretrain.presets import preset, presets
 from hub_core.pretrain.run import pretrain
 from hub_core.pretrain.stream import RowOptions, Rows, collate
 from hub_core.torch_module import TorchModule
@@ -32,6 +37,25 @@ from hub_core.train.batches import to_torch
 from hub_core.train.settings import TrainSettings
 
 CPU = torch.device("cpu")
+MANIFEST = {
+    "schema": 1,
+    "name": "small",
+    "version": "0.1.0",
+    "summary": "small",
+    "license": "Apache-2.0",
+    "languages": ["zh"],
+    "family": "bert",
+    "config": {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+        "pad_token_id": 0,
+    },
+    "tokenizer": {"type": "wordpiece", "lowercase": True, "symbols": "isolate"},
+    "supports": ["masked-lm", "seq-cls"],
+}
 
 
 @pytest.fixture(autouse=True)
@@ -293,6 +317,105 @@ class TestResume:
         assert weights_hash(resumed.module) == weights_hash(run(tmp_path / "whole" / "ckpt").module)
 
 
+class TestProcesses:
+    @pytest.mark.parametrize(
+        ("objective", "family", "sharding"),
+        [("mlm+sop", "bert", "none"), ("mlm", "bert", "full"), ("rtd", "electra", "none")],
+    )
+    def test_two_are_one(self, tmp_path: Path, objective: str, family: str, sharding: str) -> None:
+        """Two processes with half a batch each learn what one learns with the whole of it."""
+        whole = run(
+            tmp_path / "one" / "ckpt",
+            objective=objective,
+            family=family,
+            dropout=0.0,
+            accumulation=1,
+            call={"batch_size": 6, "log_interval": 1},
+        )
+        folder = tmp_path / "two"
+        program = Path(__file__).with_name("distributed_pretraining_program.py")
+        command = [
+            *(sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2"),
+            *(f"--master_port={20000 + os.getpid() % 20000}", str(program), str(folder), objective, family, sharding),
+        ]
+        path = os.pathsep.join(map(str, Path(__file__).parents[:2]))
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        rows = json.loads((folder / "history.json").read_text())
+        if objective == "rtd":  # what the generator puts in is drawn in each process by itself
+            assert [row["mlm"] for row in rows[:1]] == pytest.approx([whole.result.history[0]["mlm"]], rel=1e-4)
+            return
+        assert len(rows) == len(whole.result.history) == 15
+        for mine, theirs in zip(whole.result.history, rows, strict=True):
+            assert theirs == pytest.approx(mine, rel=1e-3, abs=1e-5)
+
+
+class TestSettings:
+    def test_recomputed_activations_change_nothing(self, tmp_path: Path) -> None:
+        plain = run(tmp_path / "plain" / "ckpt", max_steps=4)
+        again = run(tmp_path / "again" / "ckpt", max_steps=4, recompute=True)
+        assert weights_hash(plain.module) == weights_hash(again.module)
+        assert not again.module.network.is_activation_checkpointing
+
+    def test_a_family_that_cannot_recompute(self, tmp_path: Path) -> None:
+        module = tiny_module(tmp_path, family="bow", task="seq-cls", labels=("a", "b"))
+        trainer = hub.Trainer(module, checkpoint_dir=tmp_path / "ckpt", settings=TrainSettings(recompute=True))
+        rows = [Example("新华社", label="a"), Example("北京", label="b")]
+        with pytest.raises(SettingsError, match="networks of family 'bow' keep what they compute"):
+            trainer.train(rows)
+
+    def test_checkpoints_that_stay(self, tmp_path: Path) -> None:
+        run(tmp_path / "ckpt", save_steps=4, keep_epochs=1)
+        assert sorted(path.name for path in (tmp_path / "ckpt").glob("step_*")) == ["step_12", "step_4", "step_8"]
+        assert hub.Module(directory=tmp_path / "ckpt" / "step_8").predict(["新[MASK]社"])[0]["filled"]
+
+    def test_max_steps_of_fine_tuning(self, tmp_path: Path) -> None:
+        """The run ends in the middle of an epoch, and the schedule with it."""
+        module = tiny_module(tmp_path)
+        settings = TrainSettings(max_steps=4, schedule="linear", learning_rate=1e-3)
+        trainer = hub.Trainer(module, checkpoint_dir=tmp_path / "ckpt", use_vdl=False, settings=settings)
+        result = trainer.train(labelled_rows(30), epochs=5, batch_size=10, log_interval=1)
+        assert result.steps == 4
+        assert result.history[-1]["lr"] == pytest.approx(1e-3 / 4)
+        assert (tmp_path / "ckpt" / "epoch_2").is_dir()
+
+
+class TestPresets:
+    @pytest.mark.parametrize("name", sorted(presets()))
+    def test_every_preset_is_usable(self, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """Its options are the command's, its settings those of `TrainSettings`, and the command comes to the corpus."""
+        found = preset(name)
+        assert found.source
+        assert found.apply().max_steps == found.settings["max_steps"]
+        assert set(found.call) <= {parameter.name for parameter in pretrain_command.params}
+        (tmp_path / "small.json").write_text(json.dumps(MANIFEST), encoding="utf-8")
+        write_vocabulary(tmp_path)
+        said = Hub(capsys).fails(
+            *("pretrain", "--preset", name, "--corpus", tmp_path / "none", "--manifest", tmp_path / "small.json"),
+            *("--vocabulary", tmp_path / "vocab.txt"),
+        )
+        assert "no corpus" in said
+
+    def test_options_win(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "text.txt").write_text(sample_text(), encoding="utf-8")
+        (tmp_path / "small.json").write_text(json.dumps(MANIFEST), encoding="utf-8")
+        write_vocabulary(tmp_path)
+        shell = Hub(capsys)
+        shell(
+            *("corpus", "build", "--tokenizer", tmp_path / "vocab.txt", "--input", tmp_path / "text.txt"),
+            *("--output", tmp_path / "c"),
+        )
+        done = shell(
+            *("pretrain", "--preset", "ernie-1.0", "--manifest", tmp_path / "small.json", "--held-out", 0.1, "--json"),
+            *("--vocabulary", tmp_path / "vocab.txt", "--corpus", tmp_path / "c", "--length", 32, "--max-steps", 2),
+            *("--batch-size", 4, "--no-tensorboard", "--checkpoint-dir", tmp_path / "ckpt"),
+        )
+        assert done.json["steps"] == 2
+        assert "order" in done.json
+        assert "unknown preset 'ernie'; did you mean 'ernie-1.0'" in shell.fails("pretrain", "--preset", "ernie")
+
+
 class TestMistakes:
     def test_what_cannot_be(self, tmp_path: Path) -> None:
         module = masked_lm(tmp_path)
@@ -324,28 +447,7 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     shell = Hub(capsys)
     (tmp_path / "text.txt").write_text(sample_text(), encoding="utf-8")
     write_vocabulary(tmp_path)
-    manifest = {
-        "schema": 1,
-        "name": "small",
-        "version": "0.1.0",
-        "summary": "small",
-        "license": "Apache-2.0",
-        "languages": ["zh"],
-        "family": "bert",
-        "config": {
-            "hidden_size": 32,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 4,
-            "intermediate_size": 64,
-            "max_position_embeddings": 64,
-            "pad_token_id": 0,
-        },
-        "tokenizer": {"type": "wordpiece", "lowercase": True, "symbols": "isolate"},
-        "supports": ["masked-lm", "seq-cls"],
-    }
-    import json
-
-    (tmp_path / "small.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (tmp_path / "small.json").write_text(json.dumps(MANIFEST), encoding="utf-8")
     shell(
         *("corpus", "build", "--tokenizer", tmp_path / "vocab.txt", "--input", tmp_path / "text.txt"),
         *("--output", tmp_path / "c"),

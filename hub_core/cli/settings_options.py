@@ -7,13 +7,17 @@ from dataclasses import fields
 from functools import wraps
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import click
+from click.core import ParameterSource
 
 from hub_core.cli.options import PATH
 from hub_core.train.recipes import Recipe, recipe
 from hub_core.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from hub_core.pretrain.presets import Preset
 
 
 def settings_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -46,14 +50,22 @@ def settings_options(function: Callable[..., None]) -> Callable[..., None]:
 def pretraining_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command one option per training setting that has a sense without labels, and ``--config``.
 
-    It receives `settings`: of the options what is given, else of the configuration, else `PRETRAINING`.
+    It receives `settings`: of the options what is given, else of the configuration, else of the ``--preset``, else
+    `PRETRAINING`. A preset also has its say on the command's own options, where they are not given.
     """
 
     @wraps(function)
-    def collected(*args: Any, settings: Callable[[TrainSettings], TrainSettings], **others: Any) -> None:
-        function(*args, settings=settings(TrainSettings().replace(**PRETRAINING)), **others)
+    def collected(
+        *args: Any, named: Preset | None, settings: Callable[[TrainSettings], TrainSettings], **others: Any
+    ) -> None:
+        start = TrainSettings().replace(**PRETRAINING)
+        if named is not None:
+            start = named.apply(start.replace(warmup_ratio=0.0))
+            source = click.get_current_context().get_parameter_source
+            others |= {name: value for name, value in named.call.items() if source(name) == ParameterSource.DEFAULT}
+        function(*args, settings=settings(start), **others)
 
-    return _CONFIG(_each_setting(collected, without=_FOR_LABELS, instead=PRETRAINING))
+    return _PRESET(_CONFIG(_each_setting(collected, without=_FOR_LABELS, instead=PRETRAINING)))
 
 
 def _each_setting(
@@ -119,12 +131,25 @@ def _weights(ctx: click.Context, parameter: click.Parameter, value: str | None) 
     return weights
 
 
+def _preset(ctx: click.Context, parameter: click.Parameter, name: str | None) -> Preset | None:  # noqa: ARG001
+    from hub_core.pretrain.presets import preset
+
+    return None if name is None else preset(name)
+
+
 def _recipe(ctx: click.Context, parameter: click.Parameter, name: str | None) -> Recipe | None:  # noqa: ARG001
     return None if name is None else recipe(name)
 
 
 _CONFIG = click.option(
     "--config", type=PATH, help="A JSON file of training settings (those below); options win over it."
+)
+_PRESET = click.option(
+    "--preset",
+    "named",
+    metavar="NAME",
+    callback=_preset,
+    help="Options that a known model was pre-trained with: bert, ernie-1.0, roberta-wwm, electra-small, lamb.",
 )
 #: What pre-training usually takes (Devlin et al. 2019; Liu et al. 2019), where it differs from fine-tuning.
 PRETRAINING: Mapping[str, Any] = {

@@ -88,7 +88,8 @@ class Loop:
 
     def go(self) -> TrainResult:
         """The whole run: continue or start, epochs, evaluation, saving."""
-        with without_gradients(frozen_parameters(self.model, self.settings)), recomputing(self.model, self.settings):
+        frozen = without_gradients(frozen_parameters(self.model, self.settings))
+        with frozen, recomputing(self.model, self.settings, self.processes.device):
             return self._go()
 
     def _go(self) -> TrainResult:
