@@ -1,0 +1,136 @@
+"""What pre-training is worth: fine-tuned, the same network from random weights, and a Bi-LSTM, several seeds each.
+
+    HUB_DATA_HOME=... python -m benchmarks.encoders --base ckpt/best_model --output scores
+
+Every run has the same number of steps of the same number of rows; the checkpoint is picked on rows that are not
+measured on. What the output folder has is not trained again, so that the table may take several sittings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import hub_core as hub
+from benchmarks.measure import print_table
+from benchmarks.results import prepared
+
+RECIPES = Path(__file__).parents[1] / "examples" / "recipes"
+
+
+@dataclass(frozen=True)
+class Set:
+    """A data set: its name, or what writes a folder; the task, and the recipe of the Bi-LSTM for it."""
+
+    name: str
+    task: str
+    data: str | Callable[[Path], None]
+    metric: str
+    bilstm: str
+    train: str = ""
+
+
+SETS = (
+    Set("msra_ner", "token-cls", "msra_ner", "f1", "bilstm-ner-zh"),
+    Set("chnsenticorp", "seq-cls", "chnsenticorp", "accuracy", "bilstm-sentiment-zh"),
+    Set(
+        *("chnsenticorp-clean", "seq-cls", "chnsenticorp", "accuracy", "bilstm-sentiment-zh"),
+        train="--train-split train.clean",
+    ),
+    Set("tnews-clean", "seq-cls", prepared.kinds_of_news, "macro_f1", "bilstm-sentiment-zh"),
+    Set(
+        *("thucnews-clean", "seq-cls", "thucnews", "macro_f1", "bilstm-sentiment-zh"), train="--train-split train.clean"
+    ),
+    Set("afqmc", "text-matching", prepared.questions_of_finance, "accuracy", "bilstm-pairs-zh"),
+)
+_BUDGET = (
+    "--batch-size 32 --max-seq-len 128 --schedule linear --warmup-ratio 0.1 --max-grad-norm 1 --no-tensorboard "
+    "--keep-epochs 1 --epochs 1000"
+)
+
+
+def shell(*arguments: str) -> str:
+    """Run ``hub`` as a user does, and show the command; what it prints."""
+    print(f"$ hub {shlex.join(arguments)}", file=sys.stderr)
+    done = subprocess.run([sys.executable, "-m", "hub_core", *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout
+
+
+def contenders(base: Path, folder: Path, rates: Mapping[str, str]) -> dict[str, Callable[[Set], list[str]]]:
+    """What each contender is trained with: options of ``hub train``."""
+    record = json.loads((base / "module.json").read_text(encoding="utf-8"))
+    config = {name: value for name, value in record["config"].items() if name != "vocab_size"}
+    record = {**record, "name": "random", "config": config, "heads": [], "metrics": {}}
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = folder / "random.json"
+    manifest.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
+    form = {"text-matching": ["--task-option", "form=cross"]}
+    new = ["--manifest", str(manifest), "--word-list", str(base / "vocab.txt")]
+    return {
+        "pre-trained": lambda one: [
+            *("--module", f"{base}/", "--learning-rate", rates["pre-trained"], *form.get(one.task, []))
+        ],
+        "random": lambda one: [*new, "--learning-rate", rates["random"], *form.get(one.task, [])],
+        "bilstm": lambda one: [
+            *("--manifest", str(RECIPES / f"{one.bilstm}.json"), "--learning-rate", rates["bilstm"], "--weight-decay=0")
+        ],
+    }
+
+
+def score(one: Set, options: Sequence[str], seed: int, folder: Path, data: str, steps: int) -> float:
+    """Train with a seed, and measure what was picked; the score of an earlier call where there is one."""
+    kept = folder / "score.json"
+    if not kept.is_file():
+        interval = max(1, steps // 6)
+        shell(
+            *("train", "--task", one.task, "--data", data, "--checkpoint-dir", str(folder / "ckpt"), *options),
+            *("--seed", str(seed), "--max-steps", str(steps), "--eval-interval", str(interval)),
+            *("--state-steps", str(interval), *shlex.split(_BUDGET), *shlex.split(one.train)),
+        )
+        best = str(folder / "ckpt" / "best_model")
+        kept.write_text(shell("evaluate", "--module", best, "--data", data, "--split", "test", "--json"))
+    found: float = json.loads(kept.read_text(encoding="utf-8"))[one.metric]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", type=Path, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--only", nargs="*", choices=[one.name for one in SETS], default=[one.name for one in SETS])
+    parser.add_argument("--contenders", nargs="*", default=["pre-trained", "random", "bilstm"])
+    parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3])
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--rates", nargs=3, default=["3e-4", "5e-4", "2e-3"], help="of the contenders, in their order")
+    options = parser.parse_args()
+    rates = dict(zip(("pre-trained", "random", "bilstm"), options.rates, strict=True))
+    known = contenders(options.base, options.output, rates)
+    rows = []
+    for one in SETS:
+        if one.name not in options.only:
+            continue
+        place, data = options.output / one.name, one.data
+        if not isinstance(data, str):
+            if not (place / "data").is_dir():
+                data(place / "data")
+            data = str(place / "data")
+        for name in options.contenders:
+            found = [
+                score(one, known[name](one), seed, place / name / f"seed-{seed}", data, options.steps)
+                for seed in options.seeds
+            ]
+            spread = statistics.stdev(found) if len(found) > 1 else 0.0
+            rows.append([one.name, one.metric, name, f"{statistics.mean(found):.4f}", f"{spread:.4f}", str(len(found))])
+    title = f"What pre-training is worth after {options.steps} steps ({hub.__version__})"
+    print_table(title, ("data", "score", "network", "mean", "deviation", "seeds"), rows)
+
+
+if __name__ == "__main__":
+    main()
