@@ -168,6 +168,11 @@ class TestOptions:
             save_dtype="bfloat16",
             keep_epochs=1,
             state_steps=5,
+            save_steps=7,
+            max_steps=9,
+            floor=0.1,
+            decay_steps=8,
+            recompute=True,
             resume="never",
         )
         weights = {"0": 1.0, "a=b": 2.5}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from hub_core.corpus.building import build_corpus
 from hub_core.corpus.store import Corpus
 from hub_core.errors import NotFoundError, SettingsError
 from hub_core.examples import IGNORE, Array, Features
-from hub_core.pretrain.masking import Generator, Masker, MaskOptions, by_ngram
+from hub_core.pretrain.masking import Masker, MaskOptions, by_ngram
 from hub_core.pretrain.samples import cut
 from hub_core.pretrain.stream import RowOptions, Rows, split_documents
 from hub_core.text.files import tokenizer_from_files
@@ -236,23 +235,3 @@ class TestMistakes:
     def test_a_tokenizer_without_a_mask(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="has no token for a hidden place"):
             Masker(tokenizer_from_files("char", vocab=write_vocabulary(tmp_path)), MaskOptions())
-
-
-def test_a_masking_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a plugin registers under the kind ``masking`` decides which units are hidden."""
-    from hub_core.plugins import catalog
-
-    def last(units: int, rng: Generator, options: MaskOptions) -> Iterator[tuple[int, int]]:
-        yield units - 1, units
-
-    usual = catalog().get
-    monkeypatch.setattr(
-        "hub_core.pretrain.masking.catalog",
-        lambda: type("Own", (), {"get": lambda self, kind, name: last if name == "last" else usual(kind, name)})(),
-    )
-    tokenizer = tokenizer_from_files("wordpiece", vocab=write_vocabulary(tmp_path))
-    ids = np.array(tokenizer.encode("新华社北京"))
-    _, places = Masker(tokenizer, MaskOptions("last", share=0.5))(
-        ids, np.zeros(7, dtype=bool), np.random.default_rng(0)
-    )
-    assert places.tolist() == [5]

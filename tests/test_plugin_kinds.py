@@ -7,18 +7,22 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from tiny import CHARACTERS, LABELS, tiny_module
+from tiny import CHARACTERS, LABELS, tiny_module, write_vocabulary
 from training_program import labelled_rows
 
 import hub_core as hub
 from hub_core import plugins
+from hub_core.corpus.building import build_corpus
+from hub_core.corpus.encoding import EncodeOptions
 from hub_core.data.problems import Problems
 from hub_core.data.tables import Row
 from hub_core.errors import UnknownDatasetError
 from hub_core.hookspecs import KINDS, hookimpl
 from hub_core.nn.bilstm_family import BiLstmFamily
+from hub_core.pretrain.masking import Masker, MaskOptions
 from hub_core.report import report_on
 from hub_core.report.any_task import Record
 from hub_core.report.entities import EntityReport
@@ -110,6 +114,12 @@ class Notebook:
         self._file.close()
 
 
+def endings(units: int, rng: np.random.Generator, options: MaskOptions) -> Iterator[tuple[int, int]]:
+    """Hides the end of a row first."""
+    for unit in reversed(range(units)):
+        yield unit, unit + 1
+
+
 class Plugin:
     """One entry of each kind."""
 
@@ -120,6 +130,7 @@ class Plugin:
             "task": {"spans": Spans},
             "tokenizer": {"letters": Letters},
             "segmenter": {"spaces": Spaces},
+            "masking": {"endings": endings},
             "dataset": {"Weather": Weather},
             "table": {"piped": read_piped},
             "report": {"spans": SpansReport},
@@ -172,6 +183,20 @@ def test_a_segmenter_cuts_words(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\nhello\nworld\n", encoding="utf-8")
     words = tokenizer_from_files("word", vocab=tmp_path / "vocab.txt", segmenter="spaces")
     assert words.tokenize("world hello") == ["world", "hello"]
+
+
+def test_a_segmenter_says_which_tokens_stay_together(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("新华 社北\n", encoding="utf-8")
+    tokenizer = tokenizer_from_files("wordpiece", vocab=write_vocabulary(tmp_path))
+    built = build_corpus(tokenizer, [tmp_path / "text.txt"], tmp_path / "c", encode=EncodeOptions("spaces"))
+    assert built.joined.tolist() == [False, True, False, True]
+
+
+def test_a_masking_says_what_is_hidden(tmp_path: Path) -> None:
+    tokenizer = tokenizer_from_files("wordpiece", vocab=write_vocabulary(tmp_path))
+    ids = np.array(tokenizer.encode("新华社北京"))
+    masker = Masker(tokenizer, MaskOptions("endings", share=0.3))
+    assert masker(ids, np.zeros(7, dtype=bool), np.random.default_rng(0))[1].tolist() == [4, 5]
 
 
 def test_a_data_set_is_an_attribute() -> None:

@@ -241,7 +241,10 @@ class TestRuns:
 
 
 class TestResume:
-    @pytest.mark.parametrize(("objective", "family"), [("mlm+sop", "bert"), ("rtd", "electra")])
+    @pytest.mark.parametrize(
+        ("objective", "family"),
+        [("mlm+sop", "bert"), pytest.param("rtd", "electra", marks=pytest.mark.slow)],
+    )
     def test_killed_ten_times(self, tmp_path: Path, objective: str, family: str) -> None:
         """SIGKILL at ten random moments: the weights are those of a run that nothing disturbed, bit for bit."""
         whole = run(tmp_path / "whole" / "ckpt", objective=objective, family=family)
@@ -320,7 +323,11 @@ class TestResume:
 class TestProcesses:
     @pytest.mark.parametrize(
         ("objective", "family", "sharding"),
-        [("mlm+sop", "bert", "none"), ("mlm", "bert", "full"), ("rtd", "electra", "none")],
+        [
+            ("mlm+sop", "bert", "none"),
+            ("mlm", "bert", "full"),
+            pytest.param("rtd", "electra", "none", marks=pytest.mark.slow),
+        ],
     )
     def test_two_are_one(self, tmp_path: Path, objective: str, family: str, sharding: str) -> None:
         """Two processes with half a batch each learn what one learns with the whole of it."""

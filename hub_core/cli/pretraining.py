@@ -79,7 +79,7 @@ def pretrain(
     tensorboard: bool,
     **options: Any,
 ) -> None:
-    """Teach a module a language, or the language of a domain, from text without labels.
+    """Teach a module the language of a corpus: of all, or of a domain.
 
     What is left in CHECKPOINT_DIR/best_model is a module to fine-tune: `hub train --module ./ckpt/best_model`. After
     Ctrl-C, SIGTERM or a crash the same command continues where the run stopped, and ends with the same weights.

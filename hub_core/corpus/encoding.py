@@ -194,10 +194,14 @@ class Encoder:
         """How long the words of a sentence are."""
         if self._options.whole_word == "none":
             return [len(sentence)]
-        lengths = list(map(len, self._segmenter.cut(sentence)))
-        if sum(lengths) != len(sentence):
+        words = self._segmenter.cut(sentence)
+        lengths = list(map(len, words))
+        if sum(lengths) == len(sentence):
+            return lengths
+        aligned = _with_spaces(words, sentence)
+        if aligned is None:
             raise DataError([f"{where}: the segmenter's words are not the text: {sentence[:40]!r}"])
-        return lengths
+        return aligned
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -224,6 +228,19 @@ class Encoder:
     @cached_property
     def _pieces(self) -> dict[str, list[tuple[int, int, int]]]:
         return {}
+
+
+def _with_spaces(words: Sequence[str], sentence: str) -> list[int] | None:
+    """How long words are, and the white space between them that a segmenter dropped; None where it dropped more."""
+    lengths: list[int] = []
+    place = 0
+    for word in [*words, ""]:
+        start = sentence.find(word, place) if word else len(sentence)
+        if start < 0 or sentence[place:start].strip():
+            return None
+        lengths += [start - place, len(word)]
+        place = start + len(word)
+    return [length for length in lengths if length]
 
 
 def _from_words(words: Sequence[str]) -> tuple[str, list[int]]:
