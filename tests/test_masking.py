@@ -200,6 +200,9 @@ class TestRows:
             assert ordered == (row.meta == 0), text
             if order == "sop":
                 assert {first[:3], second[:3]} == {"新华社", "国务院"}
+            elif row.meta:
+                assert second.startswith("新华社北京")
+                assert second[5] != first[5]
 
     def test_a_single_sentence_has_no_order(self, tmp_path: Path) -> None:
         corpus, tokenizer = self.corpus(tmp_path, "新华社北京月日电\n")

@@ -325,7 +325,7 @@ class TestProcesses:
         ("objective", "family", "sharding"),
         [
             ("mlm+sop", "bert", "none"),
-            ("mlm", "bert", "full"),
+            pytest.param("mlm", "bert", "full", marks=pytest.mark.slow),
             pytest.param("rtd", "electra", "none", marks=pytest.mark.slow),
         ],
     )

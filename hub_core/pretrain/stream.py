@@ -58,8 +58,10 @@ class Rows:
         specials = tokenizer.specials_count(pair=pair)
         if specials >= options.length:
             raise SettingsError(f"rows of {options.length} tokens are no longer than their {specials} special tokens")
-        self._pieces = cut(corpus, documents, room=options.length - specials, pack=options.pack)
+        self._pieces = cut(corpus, sorted(documents), room=options.length - specials, pack=options.pack)
         self.lengths = self._pieces.lengths(specials)
+        #: The first token of every document.
+        self._bounds = corpus.starts[corpus.documents]
         self._masker = Masker(tokenizer, options.mask)
 
     def epoch(self, number: int) -> Sequence[Features]:
@@ -114,10 +116,18 @@ class Rows:
         )
 
     def _another(self, piece: int, size: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        """The beginning of another piece, of at most `size` tokens."""
-        count = len(self._pieces.spans)
-        other = (piece + 1 + int(rng.integers(max(1, count - 1)))) % count
-        begin, end = self._pieces.spans[other].tolist()
+        """The beginning of a piece of another document (where there is one), of at most `size` tokens."""
+        spans, bounds = self._pieces.spans, self._bounds
+        document = np.searchsorted(bounds, spans[piece, 0], side="right") - 1
+        first, stop = np.searchsorted(spans[:, 0], bounds[document : document + 2])
+        others = len(spans) - int(stop - first)
+        if others:
+            # Numbered without the pieces of this document.
+            chosen = int(rng.integers(others))
+            chosen += int(stop - first) if chosen >= first else 0
+        else:
+            chosen = int(rng.integers(len(spans)))
+        begin, end = spans[chosen].tolist()
         return self._tokens(begin, min(end, begin + size))
 
     def _joined(self, parts: list[tuple[Array, Array]], *, pair: bool) -> tuple[Array, Array, Array]:
