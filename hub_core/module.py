@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hub_core.errors import CheckpointError, LabelError, NotFoundError, SettingsError, unknown
 from hub_core.exported import ExportedModule
-from hub_core.hf_layout import CONFIG, adopt_hf_folder, hf_spec, read_object
+from hub_core.hf_layout import adopt_hf_folder
 from hub_core.infer.graphs import FORMATS, Graph, can_run, read_graph
 from hub_core.install_plan import request_kind
 from hub_core.installation import ensure, resolve
 from hub_core.labels import labels_from_map
+from hub_core.named_checkpoint import NamedCheckpoint
 from hub_core.plugins import Catalog
-from hub_core.spec import BEST, MANIFEST, WEIGHTS, HeadSpec, ModuleSpec, canonical, read_manifest
+from hub_core.spec import BEST, MANIFEST, WEIGHTS, HeadSpec, ModuleSpec, read_manifest
 from hub_core.tasks.task import Task, positive
 from hub_core.trust import module_catalog
 
@@ -94,14 +95,9 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
         new_head,
         head,
     )
-    checkpoint = None if load_checkpoint is None else _Checkpoint.find(Path(load_checkpoint))
+    checkpoint = None if load_checkpoint is None else NamedCheckpoint.find(Path(load_checkpoint))
     if checkpoint is not None and checkpoint.spec is not None:
-        if name is None:
-            base = spec_of_folder(Path(directory or ""))
-        elif request_kind(name) == "name":  # the base's own weights are not needed
-            base = resolve(name, version)
-        else:
-            base = ensure(name, version=version, offline=offline, trust_code=trust_code).spec
+        base = _base_spec(name, directory, version, offline=offline, trust_code=trust_code)
         return _load(checkpoint.agreeing_with(base), checkpoint.folder, wanted, trust_code=trust_code)
     if directory is not None:
         spec, folder = spec_of_folder(Path(directory)), Path(directory)
@@ -114,6 +110,17 @@ def Module(  # noqa: N802  (the name that PaddleHub's users know)
         # Typed as what callers nearly always get: they would have to ask for the class before every `parameters()`.
         return cast("TorchModule", exported)
     return _load(spec, folder, wanted, trust_code=trust_code, foreign=checkpoint)
+
+
+def _base_spec(
+    name: str | None, directory: str | Path | None, version: str | None, *, offline: bool | None, trust_code: bool
+) -> ModuleSpec:
+    """The spec of a module whose own weights are not needed: a checkpoint's are taken."""
+    if name is None:
+        return spec_of_folder(Path(directory or ""))
+    if request_kind(name) == "name":
+        return resolve(name, version)
+    return ensure(name, version=version, offline=offline, trust_code=trust_code).spec
 
 
 def spec_of_folder(folder: Path) -> ModuleSpec:
@@ -145,72 +152,6 @@ class _Wanted:
     def task_options(self, task: type[Task]) -> dict[str, Any]:
         """The options for a task; `suffix`, which PaddleHub takes for every task, only where it has that option."""
         return {**self.options, **({"suffix": True} if self.suffix and "suffix" in task.option_defaults else {})}
-
-
-@dataclass(frozen=True)
-class _Checkpoint:
-    """What `load_checkpoint` names: a module folder (with its spec), or one file of foreign weights.
-
-    `heads` are what config.json beside foreign weights says about their head, empty where it says nothing.
-    """
-
-    folder: Path
-    spec: ModuleSpec | None
-    file: Path | None
-    heads: tuple[HeadSpec, ...] = ()
-
-    @classmethod
-    def find(cls, path: Path) -> _Checkpoint:
-        """Raises CheckpointError where there is nothing that can be loaded."""
-        if not path.exists():
-            raise CheckpointError(
-                f"load_checkpoint={str(path)!r} does not exist; give a checkpoint folder "
-                "(such as ckpt/best_model), a file in it, or a .pdparams file"
-            )
-        folder = path if path.is_dir() else path.parent
-        if (folder / MANIFEST).is_file() and (path.is_dir() or path.name in (MANIFEST, WEIGHTS)):
-            return cls(folder, read_manifest(folder), None)
-        if not path.is_dir():
-            if path.suffix not in _SUFFIXES and not path.name.endswith(".index.json"):
-                raise CheckpointError(
-                    f"load_checkpoint={str(path)!r} is no file of weights; give a checkpoint folder, the {MANIFEST} "
-                    f"or {WEIGHTS} in it, or somebody's {', '.join(_SUFFIXES)} file"
-                )
-            return cls(folder, None, path)
-        foreign = [path / name for name in _FOREIGN if (path / name).is_file()]
-        if not foreign:
-            best = f"; {str(path / BEST)!r} is one" if (path / BEST / MANIFEST).is_file() else ""
-            raise CheckpointError(
-                f"{path} is not a checkpoint: it has neither {MANIFEST} nor {', '.join(_FOREIGN)}{best}"
-            )
-        return cls(folder, None, foreign[0], _heads_beside(path))
-
-    def agreeing_with(self, base: ModuleSpec) -> ModuleSpec:
-        """The checkpoint's spec. Raises CheckpointError where it was made from another module than `base`."""
-        if self.spec is None:
-            raise CheckpointError(f"{self.folder} has no {MANIFEST}")
-        origin = (self.spec.base or self.spec.name).partition("==")[0]
-        if canonical(origin) not in (base.canonical, canonical((base.base or "").partition("==")[0])):
-            raise CheckpointError(
-                f"{self.folder} was made from {self.spec.base or self.spec.title}, not from {base.title}; "
-                f"hub.Module(directory={str(self.folder)!r}) loads it as what it is"
-            )
-        return self.spec
-
-
-_FOREIGN = ("model.pdparams", "model_state.pdparams", "pytorch_model.bin", "model.safetensors")
-_SUFFIXES = (".pdparams", ".bin", ".safetensors")
-
-
-def _heads_beside(folder: Path) -> tuple[HeadSpec, ...]:
-    """The head that ``config.json`` beside foreign weights describes; of the folder's tokenizer nothing is asked."""
-    if not (folder / CONFIG).is_file():
-        return ()
-    config = read_object(folder / CONFIG)
-    if "model_type" not in config:
-        return ()
-    where = str(folder / CONFIG)
-    return hf_spec(config, {}, ("tokenizer.json",), name="foreign", version="0.0.0", where=where).heads
 
 
 def _chosen_graph(folder: Path, engine: str | None) -> Graph | None:
@@ -276,7 +217,7 @@ def _lacking(spec: ModuleSpec, head: _Head, wanted: _Wanted) -> str | None:
 
 
 def _load(
-    spec: ModuleSpec, folder: Path, wanted: _Wanted, *, trust_code: bool, foreign: _Checkpoint | None = None
+    spec: ModuleSpec, folder: Path, wanted: _Wanted, *, trust_code: bool, foreign: NamedCheckpoint | None = None
 ) -> TorchModule:
     """Build the module that `folder` holds, with the head that is wanted; `foreign` replaces its weights."""
     from hub_core.convert import read_foreign_state

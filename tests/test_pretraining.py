@@ -31,8 +31,10 @@ from hub_core.pretrain.networks import generator_for, with_detector, with_order
 from hub_core.pretrain.objectives import HiddenWords, ReplacedTokens
 from hub_core.pretrain.presets import preset, presets
 from hub_core.pretrain.run import pretrain
-from hub_core.pretrain.stream import RowOptions, Rows, collate
+from hub_core.pretrain.stream import RowOptions, Rows
+from hub_core.pretrain.task import PreTraining
 from hub_core.torch_module import TorchModule
+from hub_core.train import compiling
 from hub_core.train.batches import to_torch
 from hub_core.train.settings import TrainSettings
 
@@ -71,7 +73,7 @@ def masked_lm(folder: Path, family: str = "bert", **config: Any) -> TorchModule:
 def batch_of(module: TorchModule, folder: Path, count: int = 6, **options: Any) -> Batch:
     corpus = sample_corpus(folder / "data", module.tokenizer)
     rows = Rows(corpus, range(len(corpus.documents) - 1), module.tokenizer, RowOptions(32, **options), seed=3)
-    return collate(rows.epoch(0)[:count], {"input_ids": module.tokenizer.pad_id})
+    return PreTraining(()).collate(rows.epoch(0)[:count], {"input_ids": module.tokenizer.pad_id})
 
 
 class TestLosses:
@@ -219,7 +221,7 @@ class TestRuns:
             use_vdl=False,
         )
         fixed = Rows(other, range(7), module.tokenizer, RowOptions(32), seed=42).fixed()
-        batch = collate(list(fixed), {"input_ids": 0})
+        batch = PreTraining(()).collate(list(fixed), {"input_ids": 0})
         with torch.inference_mode():
             logits = module.network(**to_torch(batch, CPU).inputs).logits
         places = torch.as_tensor(batch.targets) != IGNORE
@@ -371,6 +373,28 @@ class TestSettings:
         rows = [Example("新华社", label="a"), Example("北京", label="b")]
         with pytest.raises(SettingsError, match="networks of family 'bow' keep what they compute"):
             trainer.train(rows)
+
+    @pytest.mark.filterwarnings("ignore")
+    @pytest.mark.parametrize("objective", ["mlm", "mlm+sop"])
+    def test_a_traced_network_learns_the_same(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str
+    ) -> None:
+        """Rows have one of three lengths, and the number of hidden words, which differs by step, is in no graph."""
+        graphs = 0
+
+        def counted(graph: Any, inputs: Any) -> Any:
+            nonlocal graphs
+            graphs += 1
+            return graph.forward
+
+        monkeypatch.setattr(compiling, "BACKEND", counted)
+        monkeypatch.setattr(compiling.padded_lengths, "__defaults__", (3,))
+        settings = {"objective": objective, "max_steps": 10, "dropout": 0.0}
+        plain = run(tmp_path / "plain" / "ckpt", **settings)
+        compiled = run(tmp_path / "compiled" / "ckpt", compile=True, **settings)
+        assert 0 < graphs <= 2 * 3
+        for (name, one), other in zip(plain.module.named_parameters(), compiled.module.parameters(), strict=True):
+            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4, msg=name)
 
     def test_checkpoints_that_stay(self, tmp_path: Path) -> None:
         run(tmp_path / "ckpt", save_steps=4, keep_epochs=1)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,7 +124,10 @@ def test_a_byte_order_mark_is_left_out(name: str, tmp_path: Path) -> None:
     assert row.columns.get("tokens", ("x",)) == ("x",)
 
 
-@pytest.mark.parametrize(("suffix", "pack"), [("", bytes), (".gz", gzip.compress), (".xz", lzma.compress)])
+PACKINGS = [("", bytes), (".gz", gzip.compress), (".xz", lzma.compress), (".zst", zstandard.compress)]
+
+
+@pytest.mark.parametrize(("suffix", "pack"), PACKINGS)
 @pytest.mark.parametrize("form", ["tsv", "csv"])
 def test_packed_files(suffix: str, pack: Callable[[bytes], bytes], form: str, tmp_path: Path) -> None:
     content = "label\ttext_a\n1\t好\n".replace("\t", "\t" if form == "tsv" else ",")
@@ -276,7 +280,7 @@ def test_streaming(tmp_path: Path) -> None:
         list(rows)
 
 
-@pytest.mark.parametrize("name", ["a.tsv.gz", "a.tsv.xz"])
+@pytest.mark.parametrize("name", ["a.tsv.gz", "a.tsv.xz", "a.tsv.zst"])
 def test_a_file_that_is_not_packed_as_its_name_says(name: str, tmp_path: Path) -> None:
     path = written("a\tb\n1\t2\n", name, tmp_path)
     assert problems_of(lambda: read_tsv(path), tmp_path)[0].startswith(f"{name}:1: cannot be read (")

@@ -23,7 +23,18 @@ import numpy as np
 
 from hub_core.corpus.encoding import Encoded, EncodeOptions, Encoder
 from hub_core.corpus.reading import Document, ReadOptions, Source, digests, find_sources, read_documents
-from hub_core.corpus.store import FORMAT, IDS, INDEX, WORDS, Corpus, about_path, beside, describe_tokenizer, token_type
+from hub_core.corpus.store import (
+    FORMAT,
+    IDS,
+    WORDS,
+    Corpus,
+    about_path,
+    beside,
+    describe_tokenizer,
+    token_type,
+    write_about,
+    write_index,
+)
 from hub_core.errors import DataError, ResumeError, SettingsError
 from hub_core.paths import atomic_file, write_text
 from hub_core.text.tokenizer import Tokenizer
@@ -229,16 +240,14 @@ class _Parts:
             with atomic_file(beside(self._prefix, ending)) as staged:
                 _write_npy(arrays[name], staged)
         documents = np.concatenate([[0], np.cumsum(arrays["sentences"], dtype=np.int64)])
-        with atomic_file(beside(self._prefix, INDEX)) as staged, staged.open("wb") as stream:
-            np.savez(stream, lens=arrays["lengths"], docs=documents)
+        write_index(self._prefix, arrays["lengths"], documents)
         counts = {
             "tokens": len(arrays["ids"]),
             "sentences": len(arrays["lengths"]),
             "documents": len(arrays["sentences"]),
             **self.state.counts,
         }
-        record = {**self._plan, "counts": counts}
-        write_text(about_path(self._prefix), json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+        write_about(self._prefix, {**self._plan, "counts": counts})
         self.__exit__()
         shutil.rmtree(self._folder)
 

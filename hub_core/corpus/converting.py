@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hub_core.corpus.reading import ReadOptions, find_sources, read_documents
+from hub_core.data.packing import zstandard_package
 from hub_core.errors import DataError, SettingsError
 from hub_core.paths import atomic_file
 
@@ -59,7 +60,6 @@ def _opener(target: Path) -> Any:
     if name.endswith(".jsonl.xz"):
         return lambda path: lzma.open(path, "wb")
     if name.endswith(".jsonl.zst"):
-        import zstandard
-
+        zstandard = zstandard_package()
         return lambda path: zstandard.open(path, "wb")
     raise SettingsError(f"{target} must end in .jsonl, or .jsonl.gz, .jsonl.xz, .jsonl.zst")

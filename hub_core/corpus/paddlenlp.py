@@ -7,14 +7,12 @@ the vocabulary (``extend_chinese_char`` in its tokenizers).
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hub_core.corpus.store import (
-    FORMAT,
     IDS,
     INDEX,
     WORDS,
@@ -23,10 +21,12 @@ from hub_core.corpus.store import (
     beside,
     describe_tokenizer,
     token_type,
+    write_about,
+    write_index,
 )
 from hub_core.errors import DataError, NotFoundError, SettingsError
 from hub_core.examples import Array
-from hub_core.paths import atomic_file, sha256_file, write_text
+from hub_core.paths import atomic_file, sha256_file
 from hub_core.text.tokenizer import Tokenizer
 
 #: Tokens that are worked on together.
@@ -62,10 +62,8 @@ def import_paddlenlp(prefix: str | Path, output: str | Path, tokenizer: Tokenize
         unknown = sum(
             int((plain[start : start + _BLOCK] == tokenizer.unk_id).sum()) for start in range(0, len(ids), _BLOCK)
         )
-    with atomic_file(beside(target, INDEX)) as staged, staged.open("wb") as stream:
-        np.savez(stream, lens=lengths, docs=documents)
+    write_index(target, lengths, documents)
     record = {
-        "format": FORMAT,
         "tokenizer": describe_tokenizer(tokenizer),
         "options": {"made_by": "PaddleNLP"},
         "sources": {str(path): sha256_file(path) for path in (beside(source, IDS), beside(source, INDEX))},
@@ -76,7 +74,7 @@ def import_paddlenlp(prefix: str | Path, output: str | Path, tokenizer: Tokenize
             "unknown": unknown,
         },
     }
-    write_text(about_path(target), json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+    write_about(target, record)
     return Corpus.open(target, tokenizer)
 
 
@@ -94,8 +92,7 @@ def export_paddlenlp(corpus: Corpus, output: str | Path, tokenizer: Tokenizer) -
                 corpus.joined[start : start + _BLOCK], pieces.with_mark[block], block
             )
         out.flush()
-    with atomic_file(beside(target, INDEX)) as staged, staged.open("wb") as stream:
-        np.savez(stream, lens=corpus.lengths.astype(np.int32), docs=corpus.documents.astype(np.int64))
+    write_index(target, corpus.lengths.astype(np.int32), corpus.documents.astype(np.int64))
 
 
 class _Pieces:

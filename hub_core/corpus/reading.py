@@ -5,25 +5,19 @@ Nothing is held in memory but the document being read, and that may only be so l
 
 from __future__ import annotations
 
-import codecs
-import gzip
-import io
 import json
-import lzma
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
+from pathlib import Path
+from typing import Any
 
+from hub_core.data.packing import PACKED, SAVE_AS_UTF8, UTF16, UTF16_MARKS, decoded, opened, plain_name
 from hub_core.errors import DataError, NotFoundError, SettingsError
 from hub_core.text.characters import well_formed
 
 #: What a file may be, by the end of its name (before that of its packing).
 _TEXT, _LINES, _PARQUET = (".txt", ".text", ".md"), (".jsonl", ".json"), (".parquet",)
-_PACKED = (".gz", ".xz", ".zst")
 
 
 @dataclass(frozen=True)
@@ -94,17 +88,16 @@ def _inside(path: Path) -> Iterator[Source]:
         yield from (Source(path, name) for name in names if _kind(name) is not None)
     elif _kind(path.name) is None:
         known = ", ".join((*_TEXT, *_LINES, *_PARQUET, ".zip"))
-        raise SettingsError(f"{path}: a file of an unknown kind; known are {known}, also packed ({', '.join(_PACKED)})")
+        raise SettingsError(f"{path}: a file of an unknown kind; known are {known}, also packed ({', '.join(PACKED)})")
     else:
         yield Source(path)
 
 
 def _kind(name: str) -> str | None:
     """``text``, ``lines`` or ``parquet``; None for another file."""
-    path = PurePosixPath(name)
-    plain = path.with_suffix("") if path.suffix.lower() in _PACKED else path
+    suffix = plain_name(name).suffix.lower()
     kinds = {"text": _TEXT, "lines": _LINES, "parquet": _PARQUET}
-    return next((kind for kind, ends in kinds.items() if plain.suffix.lower() in ends), None)
+    return next((kind for kind, ends in kinds.items() if suffix in ends), None)
 
 
 def read_documents(source: Source, options: ReadOptions) -> Iterator[Document]:
@@ -173,7 +166,7 @@ def _parquet_documents(source: Source, options: ReadOptions) -> Iterator[Documen
         import pyarrow.parquet as parquet
     except ImportError as error:
         raise SettingsError("Parquet needs the package pyarrow: pip install 'hub_core[parquet]'") from error
-    with _opened(source) as stream:
+    with opened(source.path, source.member) as stream:
         try:
             table: Any = parquet.ParquetFile(stream)
             if options.key not in table.schema_arrow.names:
@@ -196,56 +189,19 @@ def _lines(source: Source, limit: int) -> Iterator[tuple[int, str]]:
     # Four bytes are the most that a character has.
     most = 4 * limit + 4
     try:
-        with _opened(source) as stream:
+        with opened(source.path, source.member) as stream:
             while raw := stream.readline(most):
                 number += 1
                 if len(raw) == most and not raw.endswith(b"\n"):
                     raise DataError([f"{source.name}:{number}: a line of more than {limit:,} characters"])
-                yield number, _decoded(raw, f"{source.name}:{number}", first=number == 1)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+                text, why = decoded(raw, first=number == 1)
+                if why is not None:
+                    wide = number == 1 and raw.startswith(UTF16_MARKS)
+                    told = UTF16 if wide else f"not UTF-8 ({why}); {SAVE_AS_UTF8}"
+                    raise DataError([f"{source.name}:{number}: {told}"])
+                yield number, text
+    except OSError as error:
         raise DataError([f"{source.name}:{number + 1}: cannot be read ({error})"]) from error
-
-
-def _decoded(raw: bytes, where: str, *, first: bool) -> str:
-    if first:
-        raw = raw.removeprefix(codecs.BOM_UTF8)
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        byte = raw[error.start]
-        raise DataError(
-            [
-                f"{where}: not UTF-8 (byte 0x{byte:02x}, number {error.start + 1}); save the file as UTF-8 "
-                "(such as with `iconv -f GB18030 -t UTF-8`)"
-            ]
-        ) from error
-
-
-@contextmanager
-def _opened(source: Source) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked."""
-    name = (source.member or source.path.name).lower()
-    with ExitStack() as stack:
-        if source.member is None:
-            plain: IO[bytes] = stack.enter_context(source.path.open("rb"))
-        else:
-            plain = stack.enter_context(stack.enter_context(zipfile.ZipFile(source.path)).open(source.member))
-        yield stack.enter_context(_unpacked(plain, name))
-
-
-def _unpacked(plain: IO[bytes], name: str) -> IO[bytes]:
-    match PurePosixPath(name).suffix:
-        case ".gz":
-            return cast("IO[bytes]", gzip.GzipFile(fileobj=plain))
-        case ".xz":
-            return cast("IO[bytes]", lzma.LZMAFile(plain))
-        case ".zst":
-            try:
-                import zstandard
-            except ImportError as error:
-                raise SettingsError(".zst needs the package zstandard: pip install 'hub_core[corpus]'") from error
-            return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(plain, read_across_frames=True))
-    return plain
 
 
 def digests(sources: Sequence[Source]) -> dict[str, str]:

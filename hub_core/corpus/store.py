@@ -20,6 +20,7 @@ import numpy as np
 
 from hub_core.errors import DataError, NotFoundError, SettingsError
 from hub_core.examples import Array
+from hub_core.paths import atomic_file, write_text
 
 if TYPE_CHECKING:
     from hub_core.text.tokenizer import Tokenizer
@@ -103,6 +104,17 @@ def about_path(prefix: Path) -> Path:
     return beside(prefix, ".json")
 
 
+def write_index(prefix: Path, lengths: Array, documents: Array) -> None:
+    """Write the tokens of every sentence, and the sentences before every document, as PaddleNLP has them."""
+    with atomic_file(beside(prefix, INDEX)) as staged, staged.open("wb") as stream:
+        np.savez(stream, lens=lengths, docs=documents)
+
+
+def write_about(prefix: Path, record: Mapping[str, Any]) -> None:
+    """Write the record of a corpus: last, since it says that the corpus is complete."""
+    write_text(about_path(prefix), json.dumps({"format": FORMAT, **record}, ensure_ascii=False, indent=1) + "\n")
+
+
 def token_type(size: int) -> np.dtype[Any]:
     """How ids of a vocabulary of `size` are stored: as PaddleNLP does it."""
     return np.dtype(np.uint16 if size < 65535 else np.int32)
@@ -110,11 +122,10 @@ def token_type(size: int) -> np.dtype[Any]:
 
 def describe_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
     """What decides which ids a text gets: the tokenizer's kind and options, and a hash of its vocabulary."""
-    tokens = json.dumps(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]), ensure_ascii=False)
     return {
         "manifest": tokenizer.manifest(),
         "size": tokenizer.vocab_size,
-        "sha256": hashlib.sha256(tokens.encode("utf-8", "surrogatepass")).hexdigest(),
+        "sha256": tokenizer.vocabulary_hash(),
     }
 
 

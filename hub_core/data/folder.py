@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hub_core.data.lines import PACKED, read_lines
+from hub_core.data.lines import read_lines
+from hub_core.data.packing import plain_name
 from hub_core.data.problems import Problems
 from hub_core.data.remote import files_in, local_file, shown
 from hub_core.errors import NotFoundError, SettingsError, unknown
@@ -36,7 +37,7 @@ def find_split(folder: str | Path, mode: str) -> Path:
     found = splits.get(canonical_mode(mode), [])
     if not found:
         known = ", ".join(sorted(_formats()))
-        where = f"in {shown(folder)} (files <mode>{{{known}}}, also .gz, .xz)"
+        where = f"in {shown(folder)} (files <mode>{{{known}}}, also .gz, .xz, .zst)"
         raise NotFoundError(unknown("split", mode, splits, where=where))
     if len(found) > 1:
         names = " and ".join(Path(str(place)).name for place in found)
@@ -48,7 +49,7 @@ def splits_in(folder: str | Path) -> dict[str, list[str | Path]]:
     """The tables of a folder by mode, most of which have one; lists of labels are none."""
     formats, splits = _formats(), dict[str, list[str | Path]]()
     for name, place in files_in(folder).items():
-        plain = Path(name).with_suffix("") if Path(name).suffix.lower() in PACKED else Path(name)
+        plain = plain_name(name)
         if plain.suffix.lower() in formats and plain.name not in _NO_SPLITS:
             splits.setdefault(canonical_mode(plain.stem), []).append(place)
     return splits

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
-import gzip
-import lzma
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub_core.data.packing import SAVE_AS_UTF8, UTF16, UTF16_MARKS, decoded, opened
 from hub_core.data.problems import Problems, counted
 from hub_core.errors import NotFoundError
-
-#: Suffixes of packed files, which stand after the format's own (``train.tsv.xz``).
-PACKED = (".gz", ".xz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,44 +36,22 @@ def read_lines(path: Path, problems: Problems) -> Iterator[Line]:
     number = 0
     faults: list[tuple[int, str]] = []
     try:
-        with _open(path) as stream:
+        with opened(path) as stream:
             for number, raw in enumerate(stream, start=1):
-                wide = number == 1 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-                line = _decoded(number, raw, faults)
-                if len(faults) == 1 and not line.readable:
-                    problems.add(f"{path}:{number}", _UTF16 if wide else lambda: _other_encoding(faults))
-                yield line
+                wide = number == 1 and raw.startswith(UTF16_MARKS)
+                text, why = decoded(raw, first=number == 1)
+                if why is not None:
+                    faults.append((number, why))
+                    if len(faults) == 1:
+                        problems.add(f"{path}:{number}", UTF16 if wide else lambda: _other_encoding(faults))
+                yield Line(number, text, readable=why is None)
                 if wide:
                     return
     except FileNotFoundError as error:
         raise NotFoundError(f"no file {path}") from error
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+    except OSError as error:
         problems.add(f"{path}:{number + 1}", f"cannot be read ({error})")
         raise problems.error() from error
-
-
-def _open(path: Path) -> AbstractContextManager[Iterable[bytes]]:
-    match path.suffix.lower():
-        case ".gz":
-            return gzip.open(path)
-        case ".xz":
-            return lzma.open(path)
-        case _:
-            return path.open("rb")
-
-
-def _decoded(number: int, raw: bytes, faults: list[tuple[int, str]]) -> Line:
-    """The line of these bytes; where they are not UTF-8, its number and why are added to `faults`."""
-    if number == 1:
-        raw = raw.removeprefix(codecs.BOM_UTF8)
-    try:
-        return Line(number, raw.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        faults.append((number, f"byte 0x{raw[error.start]:02x}, number {error.start + 1}"))
-        return Line(number, raw.decode("utf-8", errors="replace"), readable=False)
-
-
-_UTF16 = "the file is UTF-16; save it as UTF-8 (such as with `iconv -f UTF-16 -t UTF-8`)"
 
 
 def _other_encoding(faults: Sequence[tuple[int, str]]) -> str:
@@ -88,4 +59,4 @@ def _other_encoding(faults: Sequence[tuple[int, str]]) -> str:
     (_, why), *others = faults
     shown = ", ".join(str(number) for number, _ in others[:5]) + (", ..." if len(others) > 5 else "")
     like = f", like {counted(len(others), 'more line')} ({shown})" if others else ""
-    return f"not UTF-8 ({why}){like}; save the file as UTF-8 (such as with `iconv -f GB18030 -t UTF-8`)"
+    return f"not UTF-8 ({why}){like}; {SAVE_AS_UTF8}"

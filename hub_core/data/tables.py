@@ -15,7 +15,8 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
-from hub_core.data.lines import PACKED, Line, read_lines
+from hub_core.data.lines import Line, read_lines
+from hub_core.data.packing import plain_name
 from hub_core.data.problems import Problems, counted, shortened
 from hub_core.data.remote import local_file
 from hub_core.errors import NotFoundError, SettingsError, unknown
@@ -104,10 +105,7 @@ def renamed_columns(
 
 def table_format(path: str | Path) -> str | None:
     """The format that a file's suffix names (``tsv`` for ``train.tsv.xz``), None where it names none."""
-    plain = Path(path)
-    if plain.suffix.lower() in PACKED:
-        plain = plain.with_suffix("")
-    name = plain.suffix.lower().removeprefix(".")
+    name = plain_name(path).suffix.lower().removeprefix(".")
     return name if name in catalog().entries("table") else None
 
 

@@ -11,19 +11,21 @@ from torch import nn
 
 from hub_core.errors import NotFoundError, SettingsError
 from hub_core.nn.families import TransformersFamily
-from hub_core.spec import HeadSpec
+from hub_core.pretrain.task import Headless, PreTraining
 from hub_core.tasks.masked_lm import MaskedLm
 from hub_core.torch_module import TorchModule
 
 logger = logging.getLogger("hub_core")
 
 
-class Unheaded(MaskedLm):
-    """What a module is trained for whose head is of no use afterwards: it is saved as a bare encoder."""
+#: In the names of a head that judges the order of sentences, as `transformers` has them.
+_ORDER_HEADS = ("seq_relationship", "sop_classifier")
 
-    def head_specs(self) -> tuple[HeadSpec, ...]:
-        """None."""
-        return ()
+
+def for_rows(module: TorchModule) -> TorchModule:
+    """The same network with the task that makes batches of a corpus's rows."""
+    task = PreTraining((), module.task.options if module.task else None)
+    return TorchModule(module.spec, module.family, module.network, module.tokenizer, task)
 
 
 def with_order(module: TorchModule, encoder: TorchModule | None = None) -> TorchModule:
@@ -33,10 +35,8 @@ def with_order(module: TorchModule, encoder: TorchModule | None = None) -> Torch
     SettingsError where the architecture has no such head.
     """
     network = _network(module, "the order of sentences")
-    sample = network.config.model_type
-    if network.get_output_embeddings() is None or not hasattr(
-        network, "cls" if sample != "albert" else "sop_classifier"
-    ):
+    named = any(head in name for name, _ in network.named_parameters() for head in _ORDER_HEADS)
+    if network.get_output_embeddings() is None or not named:
         raise SettingsError(
             f"family {module.family.name!r} has no head for the order of sentences; choose --objective mlm"
         )
@@ -44,7 +44,7 @@ def with_order(module: TorchModule, encoder: TorchModule | None = None) -> Torch
     if encoder is not None:
         prefix = str(network.base_model_prefix)
         _take_over(network, {f"{prefix}.{name}": value for name, value in encoder.network.state_dict().items()})
-    return TorchModule(module.spec, module.family, network, module.tokenizer, module.task)
+    return for_rows(TorchModule(module.spec, module.family, network, module.tokenizer, module.task))
 
 
 def with_detector(module: TorchModule, encoder: TorchModule | None = None) -> TorchModule:
@@ -60,7 +60,7 @@ def with_detector(module: TorchModule, encoder: TorchModule | None = None) -> To
     if encoder is not None:
         prefix = str(network.base_model_prefix)
         _take_over(network, {f"{prefix}.{name}": value for name, value in encoder.network.state_dict().items()})
-    task = Unheaded((), module.task.options if module.task else None)
+    task = Headless((), module.task.options if module.task else None)
     return TorchModule(module.spec, module.family, network, module.tokenizer, task)
 
 

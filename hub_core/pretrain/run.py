@@ -7,15 +7,14 @@ import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from hub_core.corpus.store import Corpus, check_tokenizer
 from hub_core.errors import DataError, SettingsError, unknown
 from hub_core.examples import Features
-from hub_core.pretrain.networks import generator_for, with_detector, with_order
+from hub_core.pretrain.networks import for_rows, generator_for, with_detector, with_order
 from hub_core.pretrain.objectives import HiddenWords, ReplacedTokens, places_of
-from hub_core.pretrain.stream import RowOptions, Rows, collate, split_documents
+from hub_core.pretrain.stream import RowOptions, Rows, split_documents
 from hub_core.torch_module import TorchModule
 from hub_core.train.batches import to_torch
 from hub_core.train.callbacks import Callback
@@ -33,8 +32,8 @@ OBJECTIVES = ("mlm", "mlm+sop", "mlm+nsp", "rtd")
 
 @dataclass(frozen=True)
 class PreTrained:
-    """What a run leaves: the trained module (where the objective needs further heads, another one than was given), and
-    what the run did."""
+    """What a run leaves: the trained module (the given network, or one with the further heads that the objective
+    needs), and what the run did."""
 
     module: TorchModule
     result: TrainResult
@@ -111,7 +110,6 @@ def pretrain(
         evaluate=_evaluation(trainer, goal, fixed.fixed(), padding),
         log_interval=log_interval,
         save_interval=epochs,
-        collate_fn=partial(collate, padding=padding),
     )
     return PreTrained(module, result)
 
@@ -132,7 +130,7 @@ def _prepared(
         detector = with_detector(module, encoder)
         return detector, ReplacedTokens(generator_for(detector, share=generator_share))
     if objective == "mlm":
-        return module, HiddenWords()
+        return for_rows(module), HiddenWords()
     return with_order(module, encoder), HiddenWords(order=True)
 
 
@@ -148,7 +146,7 @@ def _evaluation(
         counts: dict[str, float] = {}
         module = trainer.model.to(processes.device)
         for start in range(0, len(own), _MEASURED):
-            batch = collate([rows[number] for number in own[start : start + _MEASURED]], padding)
+            batch = trainer.task.collate([rows[number] for number in own[start : start + _MEASURED]], padding)
             weights = objective.weight(module, batch)
             moved = to_torch(batch, processes.device)
             with module.answering():

@@ -10,10 +10,9 @@ import numpy as np
 
 from hub_core.corpus.store import Corpus
 from hub_core.errors import DataError, SettingsError, unknown
-from hub_core.examples import IGNORE, Array, Batch, Features
+from hub_core.examples import IGNORE, Array, Features
 from hub_core.pretrain.masking import Masker, MaskOptions
 from hub_core.pretrain.samples import cut
-from hub_core.tasks.masked_lm import MaskedLm
 from hub_core.text.tokenizer import Tokenizer
 
 #: What is learnt about sentences beside the words in them.
@@ -161,13 +160,6 @@ class _Epoch(Sequence[Features]):
         if isinstance(number, slice):
             return [self[one] for one in range(*number.indices(len(self)))]
         return self._rows.row(self._epoch, range(len(self))[number])
-
-
-def collate(rows: Sequence[Features], padding: dict[str, int], length: int | None = None) -> Batch:
-    """Rows as a batch; its column ``order`` says which have their halves the wrong way round (`IGNORE`: no halves)."""
-    batch = MaskedLm(()).collate(rows, padding, length)
-    order = np.array([IGNORE if row.meta is None else row.meta for row in rows], dtype=np.int64)
-    return Batch(batch.views, batch.targets, batch.weights, batch.keys, {"order": order})
 
 
 def split_documents(corpus: Corpus, *, held_out: float, seed: int) -> tuple[Array, Array]:

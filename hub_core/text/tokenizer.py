@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -106,6 +108,11 @@ class Tokenizer(ABC):
     @abstractmethod
     def get_vocab(self) -> dict[str, int]:
         """Token to id."""
+
+    def vocabulary_hash(self) -> str:
+        """A sha256 of all tokens in the order of their ids."""
+        tokens = json.dumps(sorted(self.get_vocab().items(), key=lambda item: item[1]))
+        return hashlib.sha256(tokens.encode()).hexdigest()
 
     @abstractmethod
     def tokenize(self, text: str) -> list[str]:

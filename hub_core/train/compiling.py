@@ -5,11 +5,15 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from copy import copy
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
+from hub_core.nn.families import TransformersFamily
+from hub_core.tasks.masked_lm import MaskedLm
 from hub_core.torch_module import TorchModule
 
 #: What turns the traced network into code.
@@ -19,9 +23,22 @@ MOST_LENGTHS = 8
 
 
 def compiled(module: TorchModule) -> TorchModule:
-    """A module around the same weights whose network is compiled, one graph per shape, when it is first called."""
-    network: Any = torch.compile(module.network, backend=BACKEND, dynamic=False)
+    """A module around the same weights whose network is compiled, one graph per shape, when it is first called.
+
+    Of masked-lm the encoder is: its head computes logits at some tokens only, at other ones in every step.
+    """
+    if isinstance(module.task, MaskedLm) and isinstance(module.family, TransformersFamily):
+        network: Any = copy(module.network)
+        encoder = str(network.base_model_prefix)
+        parts = {name: _compiled(part) if name == encoder else part for name, part in network.named_children()}
+        network._modules = parts
+    else:
+        network = _compiled(module.network)
     return TorchModule(module.spec, module.family, network, module.tokenizer, module.task)
+
+
+def _compiled(network: nn.Module) -> Any:
+    return torch.compile(network, backend=BACKEND, dynamic=False)
 
 
 def many_graphs() -> AbstractContextManager[Any]:

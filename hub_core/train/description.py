@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 
 from hub_core.examples import Example
-from hub_core.text.tokenizer import Tokenizer
 from hub_core.torch_module import TorchModule
 from hub_core.train.settings import TrainSettings
 
@@ -39,7 +37,7 @@ def describe_module(module: TorchModule) -> dict[str, Any]:
         "config": plain(module.spec.config),
         "task": task and {"name": task.name, "options": plain(task.options)},
         "labels": list(module.labels),
-        "tokenizer": {**plain(module.tokenizer.manifest()), "vocabulary": _vocabulary_hash(module.tokenizer)},
+        "tokenizer": {**plain(module.tokenizer.manifest()), "vocabulary": module.tokenizer.vocabulary_hash()[:16]},
     }
 
 
@@ -66,8 +64,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.tolist()
     return value if isinstance(value, (str, int, float, bool)) or value is None else repr(value)
-
-
-def _vocabulary_hash(tokenizer: Tokenizer) -> str:
-    tokens = json.dumps(sorted(tokenizer.get_vocab().items(), key=lambda item: item[1]))
-    return hashlib.sha256(tokens.encode()).hexdigest()[:16]

@@ -1,0 +1,99 @@
+"""Bytes of files, packed or plain, and what is said of bytes that are not UTF-8."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import lzma
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
+
+from hub_core.errors import SettingsError
+
+#: Suffixes of packed files, which stand after the format's own (``train.tsv.xz``).
+PACKED = (".gz", ".xz", ".zst")
+#: What UTF-16 begins with.
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+UTF16 = "the file is UTF-16; save it as UTF-8 (such as with `iconv -f UTF-16 -t UTF-8`)"
+SAVE_AS_UTF8 = "save the file as UTF-8 (such as with `iconv -f GB18030 -t UTF-8`)"
+
+
+def plain_name(name: str | Path) -> PurePosixPath:
+    """The name of a file without the suffix of its packing."""
+    path = PurePosixPath(name)
+    return path.with_suffix("") if path.suffix.lower() in PACKED else path
+
+
+@contextmanager
+def opened(path: Path, member: str | None = None) -> Iterator[IO[bytes]]:
+    """The bytes of a file, or of a member of a zip archive, unpacked as its name says.
+
+    Raises OSError where the disk or the packing fails, in the block too, SettingsError where a package is missing.
+    """
+    with ExitStack() as stack:
+        try:
+            if member is None:
+                plain: IO[bytes] = stack.enter_context(path.open("rb"))
+            else:
+                plain = stack.enter_context(stack.enter_context(zipfile.ZipFile(path)).open(member))
+            yield stack.enter_context(_unpacked(plain, PurePosixPath(member or path.name).suffix.lower()))
+        except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+            raise OSError(str(error)) from error
+
+
+def _unpacked(plain: IO[bytes], suffix: str) -> IO[bytes]:
+    match suffix:
+        case ".gz":
+            return cast("IO[bytes]", gzip.GzipFile(fileobj=plain))
+        case ".xz":
+            return cast("IO[bytes]", lzma.LZMAFile(plain))
+        case ".zst":
+            return io.BufferedReader(_Zstandard(plain))
+    return plain
+
+
+def zstandard_package() -> Any:
+    """The package for ``.zst``. Raises SettingsError where it is not installed."""
+    try:
+        import zstandard
+    except ImportError as error:
+        raise SettingsError(".zst needs the package zstandard: pip install 'hub_core[corpus]'") from error
+    return zstandard
+
+
+class _Zstandard(io.RawIOBase):
+    """A stream of Zstandard frames, whose faults are OSErrors as those of a file are."""
+
+    def __init__(self, plain: IO[bytes]) -> None:
+        zstandard = zstandard_package()
+        self._fault = zstandard.ZstdError
+        self._stream = zstandard.ZstdDecompressor().stream_reader(plain, read_across_frames=True)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Bytes put into `buffer`; 0 at the end."""
+        try:
+            return int(self._stream.readinto(buffer))
+        except self._fault as error:
+            raise OSError(str(error)) from error
+
+
+def decoded(raw: bytes, *, first: bool) -> tuple[str, str | None]:
+    """A line of a file as text, and why it is none (such as ``byte 0xff, number 3``; None where it is UTF-8).
+
+    `first`: it may begin with a byte order mark. What cannot be decoded stands as U+FFFD.
+    """
+    if first:
+        raw = raw.removeprefix(codecs.BOM_UTF8)
+    try:
+        return raw.decode("utf-8"), None
+    except UnicodeDecodeError as error:
+        return raw.decode("utf-8", errors="replace"), f"byte 0x{raw[error.start]:02x}, number {error.start + 1}"
