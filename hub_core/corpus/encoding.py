@@ -25,6 +25,8 @@ from hub_core.text.tokenizer import Tokenizer
 _REMEMBERED, _MOST_REMEMBERED = 24, 200_000
 #: Between sentences while a whole share is tokenised at once; no sentence has it.
 _BREAK = "\n"
+#: Of a character that has no id of its own: it is a part of a piece of text, or it is nothing and ends one.
+_IN_A_PIECE, _NO_TOKEN = -1, -2
 
 
 @dataclass(frozen=True)
@@ -85,20 +87,21 @@ class Encoder:
     def __call__(self, documents: Sequence[Document]) -> Encoded:
         """Encode documents; those without a token are left out."""
         sentences: list[str] = []
-        words: list[int] = []  # how long each is, the break after a sentence included as one
+        words: list[str] = []
+        cuts: list[int] = []  # words per sentence
         owners: list[int] = []
         for number, document in enumerate(documents):
-            for sentence, lengths in self._sentences(document):
+            for sentence, found in self._sentences(document):
                 sentences.append(sentence)
-                words += lengths
-                words.append(len(_BREAK))
+                words += found
+                cuts.append(len(found))
                 owners.append(number)
         text = _BREAK.join(sentences)
         ids, first, last = self._tokens(text)
-        starts = np.cumsum([0, *(len(sentence) + 1 for sentence in sentences)], dtype=np.int64)
+        starts = np.cumsum([0, *map(len, sentences)], dtype=np.int64) + np.arange(len(sentences) + 1)
         joined = np.zeros(len(ids), dtype=np.bool_)
         if self._has_units:
-            cut = self._cuts(words, sentences, starts)
+            cut = self._cuts(words, cuts, sentences, starts, [documents[owner].where for owner in owners])
             # Tokens of one word may all have the span of the whole word: they begin before the last one ends.
             joined[1:] = (first[1:] < last[:-1]) | ((first[1:] == last[:-1]) & ~cut[first[1:]])
         counts = np.bincount(np.searchsorted(starts, first, side="right") - 1, minlength=len(sentences))
@@ -117,15 +120,32 @@ class Encoder:
     def _has_units(self) -> bool:
         return self._options.whole_word != "none" or bool(self._options.lexicon or self._options.entities)
 
-    def _cuts(self, words: list[int], sentences: list[str], starts: Array) -> Array:
-        """Whether a unit ends before each character of sentences with breaks between them."""
-        cut = np.full(int(starts[-1]) + 2, self._options.whole_word == "none")
-        cut[np.cumsum(words, dtype=np.int64)] = True
-        for sentence, start, found in zip(sentences, starts.tolist(), self._spans(sentences), strict=False):
-            for first, last in found:
-                cut[start + first + 1 : start + last] = False
-                cut[[start + first, start + last]] = True
-            cut[[start, start + len(sentence)]] = True
+    def _cuts(
+        self, words: list[str], counts: list[int], sentences: list[str], starts: Array, where: Sequence[str]
+    ) -> Array:
+        """Whether a unit ends before each character of sentences with breaks between them.
+
+        `words` are those of all sentences, `counts` of each; a segmenter may drop white space, and nothing else.
+        """
+        cut = np.full(int(starts[-1]) + 2, not words)
+        lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
+        bounds = np.cumsum([0, *counts], dtype=np.int64)
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        begun = np.repeat(starts[:-1] - ends[bounds[:-1]], counts)
+        cut[ends[1:] + begun] = True
+        for number in np.flatnonzero(np.diff(ends[bounds]) != np.diff(starts) - 1) if words else ():
+            start, sentence = int(starts[number]), sentences[int(number)]
+            placed = _spans_of(words[bounds[number] : bounds[number + 1]], sentence)
+            if placed is None:
+                raise DataError([f"{where[int(number)]}: the segmenter's words are not the text: {sentence[:40]!r}"])
+            cut[start : start + len(sentence)] = False
+            cut[start + np.array(placed, dtype=np.int64).flatten()] = True
+        cut[starts[:-1]] = cut[starts[1:] - 1] = True
+        if self._options.lexicon or self._options.entities:
+            for begin, spans in zip(starts.tolist(), self._spans(sentences), strict=False):
+                for first, last in spans:
+                    cut[begin + first + 1 : begin + last] = False
+                    cut[[begin + first, begin + last]] = True
         return cut
 
     def _spans(self, sentences: list[str]) -> Iterable[list[tuple[int, int]]]:
@@ -146,62 +166,55 @@ class Encoder:
     def _tokens(self, text: str) -> tuple[Array, Array, Array]:
         """Ids, and the first and the one-past-last character of each, of sentences with breaks between them.
 
-        What always stands alone is looked up, all at once; the pieces between are tokenised one by one, and remembered.
+        What always stands alone is looked up, all at once; the pieces between are tokenised, and remembered.
         """
         codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
         found = self._lone[np.minimum(codes, len(self._lone) - 1)]
         alone = np.flatnonzero(found >= 0)
         ids, first, last = [found[alone]], [alone], [alone + 1]
-        others = np.flatnonzero((found < 0) & (codes != ord(_BREAK)))
+        others = np.flatnonzero(found == _IN_A_PIECE)
         if len(others):
             gaps = np.flatnonzero(np.diff(others) > 1)
-            begins = others[np.concatenate([[0], gaps + 1])].tolist()
-            stops = (others[np.concatenate([gaps, [len(others) - 1]])] + 1).tolist()
+            begins = others[np.concatenate([[0], gaps + 1])]
+            stops = others[np.concatenate([gaps, [len(others) - 1]])] + 1
             more: list[int] = []
-            spans: list[tuple[int, int]] = []
-            for begin, stop in zip(begins, stops, strict=True):
-                for number, start, end in self._piece(text[begin:stop]):
-                    more.append(number)
-                    spans.append((begin + start, begin + end))
-            places = np.array(spans, dtype=np.int64).reshape(-1, 2)
+            begun: list[int] = []
+            ended: list[int] = []
+            counts: list[int] = []
+            for begin, stop in zip(begins.tolist(), stops.tolist(), strict=True):
+                numbers, from_here, to_here = self._piece(text[begin:stop])
+                more += numbers
+                begun += from_here
+                ended += to_here
+                counts.append(len(numbers))
+            offsets = np.repeat(begins, counts)
             ids.append(np.array(more, dtype=np.int32))
-            first.append(places[:, 0])
-            last.append(places[:, 1])
+            first.append(np.array(begun, dtype=np.int64) + offsets)
+            last.append(np.array(ended, dtype=np.int64) + offsets)
         starts = np.concatenate(first)
         order = np.argsort(starts, kind="stable")
         return np.concatenate(ids)[order], starts[order], np.concatenate(last)[order]
 
-    def _piece(self, text: str) -> list[tuple[int, int, int]]:
-        """The tokens of a piece: id, start, end."""
+    def _piece(self, text: str) -> tuple[list[int], list[int], list[int]]:
+        """The tokens of a piece: ids, and the first and the one-past-last character of each."""
         known = self._pieces.get(text)
         if known is None:
             ids, offsets = self._tokenizer.encode_with_offsets(text)
-            known = [(number, start, end) for number, (start, end) in zip(ids, offsets.tolist(), strict=True)]
+            known = ids, offsets[:, 0].tolist(), offsets[:, 1].tolist()
             if len(text) <= _REMEMBERED and len(self._pieces) < _MOST_REMEMBERED:
                 self._pieces[text] = known
         return known
 
-    def _sentences(self, document: Document) -> Iterable[tuple[str, list[int]]]:
-        """The sentences of a document, each with the lengths of its words."""
-        for line in document.lines:
-            if self._options.whole_word == "given":
+    def _sentences(self, document: Document) -> Iterable[tuple[str, Sequence[str]]]:
+        """The sentences of a document, each with its words, where words are wanted."""
+        if self._options.whole_word == "given":
+            for line in document.lines:
                 yield _from_words([word for word in line.split(self._options.word_separator) if word])
-                continue
+            return
+        cut = self._segmenter.cut if self._options.whole_word != "none" else lambda _: ()
+        for line in document.lines:
             for sentence in [line] if self._options.sentences == "lines" else split_sentences(line):
-                yield sentence, self._words(sentence, document.where)
-
-    def _words(self, sentence: str, where: str) -> list[int]:
-        """How long the words of a sentence are."""
-        if self._options.whole_word == "none":
-            return [len(sentence)]
-        words = self._segmenter.cut(sentence)
-        lengths = list(map(len, words))
-        if sum(lengths) == len(sentence):
-            return lengths
-        aligned = _with_spaces(words, sentence)
-        if aligned is None:
-            raise DataError([f"{where}: the segmenter's words are not the text: {sentence[:40]!r}"])
-        return aligned
+                yield sentence, cut(sentence)
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -219,41 +232,39 @@ class Encoder:
 
     @cached_property
     def _lone(self) -> Array:
-        """The id of every character that is a token wherever it stands, by code point; -1 for others."""
-        known = {ord(character): number for character, number in self._tokenizer.lone_characters().items()}
-        table = np.full(max(known, default=0) + 2, -1, dtype=np.int32)
-        table[list(known)] = list(known.values())
+        """The id of every character that is a token wherever it stands, by code point; a negative number for others."""
+        known = {_BREAK: None, **self._tokenizer.lone_characters()}
+        table = np.full(max(map(ord, known)) + 2, _IN_A_PIECE, dtype=np.int32)
+        for character, number in known.items():
+            table[ord(character)] = _NO_TOKEN if number is None else number
         return table
 
     @cached_property
-    def _pieces(self) -> dict[str, list[tuple[int, int, int]]]:
+    def _pieces(self) -> dict[str, tuple[list[int], list[int], list[int]]]:
         return {}
 
 
-def _with_spaces(words: Sequence[str], sentence: str) -> list[int] | None:
-    """How long words are, and the white space between them that a segmenter dropped; None where it dropped more."""
-    lengths: list[int] = []
+def _spans_of(words: Sequence[str], sentence: str) -> list[tuple[int, int]] | None:
+    """Where words stand in a sentence; None where more than white space stands between them."""
+    spans: list[tuple[int, int]] = []
     place = 0
-    for word in [*words, ""]:
-        start = sentence.find(word, place) if word else len(sentence)
+    for word in words:
+        start = sentence.find(word, place)
         if start < 0 or sentence[place:start].strip():
             return None
-        lengths += [start - place, len(word)]
         place = start + len(word)
-    return [length for length in lengths if length]
+        spans.append((start, place))
+    return None if sentence[place:].strip() else spans
 
 
-def _from_words(words: Sequence[str]) -> tuple[str, list[int]]:
-    """A text that is given as words, and how long each is in it; Latin words have a space between them."""
-    lengths: list[int] = []
-    text = ""
+def _from_words(words: Sequence[str]) -> tuple[str, list[str]]:
+    """A text that is given as words, and its parts: the words, and the space between two of Latin letters."""
+    parts: list[str] = []
     for word in words:
-        if text and _is_latin(text[-1]) and _is_latin(word[0]):
-            lengths.append(1)
-            text += " "
-        lengths.append(len(word))
-        text += word
-    return text, lengths
+        if parts and _is_latin(parts[-1][-1]) and _is_latin(word[0]):
+            parts.append(" ")
+        parts.append(word)
+    return "".join(parts), parts
 
 
 def _is_latin(character: str) -> bool:

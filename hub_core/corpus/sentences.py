@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 
 #: An end of a sentence with the quotes and brackets that close after it. A full stop ends one before white space only:
-#: numbers and addresses have them inside.
+#: numbers and addresses have them inside. One set of characters comes first: that is what `re` searches fast for.
 _END = re.compile(
-    r"""(?:[。！？!?；;…]+|\.{3,6}|(?<=[A-Za-z0-9)"'”’])[.](?=\s))["'”’」』》）)】\]]*\s*""",
+    r"""[。！？!?；;….]
+    (?: (?<![.]) [。！？!?；;…]* | (?<=[.]) [.]{2,5} | (?<=[A-Za-z0-9)"'”’][.]) (?=\s) )
+    ["'”’」』》）)】\]]* \s*""",
+    re.VERBOSE,
 )
 
 
@@ -20,6 +22,13 @@ def split_sentences(text: str) -> list[str]:
     >>> split_sentences("他说：“走吧。”我们走了！3.5元。Yes. No")
     ['他说：“走吧。”', '我们走了！', '3.5元。', 'Yes.', 'No']
     """
-    ends = [0, *(end.end() for end in _END.finditer(text)), len(text)]
-    pieces = (text[start:end].strip() for start, end in pairwise(ends))
-    return [piece for piece in pieces if piece]
+    found: list[str] = []
+    start = 0
+    for match in _END.finditer(text):
+        end = match.end()
+        if piece := text[start:end].strip():
+            found.append(piece)
+        start = end
+    if piece := text[start:].strip():
+        found.append(piece)
+    return found

@@ -149,8 +149,8 @@ class Tokenizer(ABC):
             offsets += [word.span()] * len(pieces)
         return ids, np.array(offsets, dtype=np.int64).reshape(-1, 2)
 
-    def lone_characters(self) -> dict[str, int]:
-        """Characters that are one token wherever they stand, and never a part of another, with its id.
+    def lone_characters(self) -> dict[str, int | None]:
+        """Characters that are never a part of a token with others: the id of each, None where it is no token at all.
 
         A text may be cut around them and its pieces tokenised apart. Empty where there may be none.
         """

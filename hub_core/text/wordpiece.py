@@ -48,13 +48,15 @@ class WordPieceTokenizer(FastTokenizer):
         """Build from ``files["vocab"]``. Raises DataError with file:line for an unusable vocabulary."""
         return cls(**_parts(files["vocab"], cls.read_options(options)))
 
-    def lone_characters(self) -> dict[str, int]:
-        """See `Tokenizer.lone_characters`: ideographs and punctuation, which BERT's rules cut off on both sides."""
+    def lone_characters(self) -> dict[str, int | None]:
+        """See `Tokenizer.lone_characters`: the space, and ideographs and punctuation, which BERT's rules cut off."""
         vocabulary = self.get_vocab()
         # Brackets may be the beginning of a special token that a text spells out.
         spelt = {char for token_id in self.special_ids for char in self.convert_ids_to_tokens([token_id])[0]}
         single = [token for token in vocabulary if len(token) == 1 and token not in spelt and _stands_alone(token)]
-        return {token: ids[0] for token in single if len(ids := self.encode_text(token)) == 1}
+        encoded = self._backend.encode_batch(single, add_special_tokens=False)
+        found = {token: one.ids[0] for token, one in zip(single, encoded, strict=True) if len(one.ids) == 1}
+        return {" ": None, **found}
 
 
 class ErnieTokenizer(WordPieceTokenizer):
