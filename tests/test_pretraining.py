@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from command_line import Hub
+from killing import killed_and_left_alone
 from pretraining_program import run, run_and_report, sample_corpus, sample_text
 from tiny import tiny_module, write_vocabulary
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
@@ -250,26 +248,8 @@ class TestResume:
     def test_killed_ten_times(self, tmp_path: Path, objective: str, family: str) -> None:
         """SIGKILL at ten random moments: the weights are those of a run that nothing disturbed, bit for bit."""
         whole = run(tmp_path / "whole" / "ckpt", objective=objective, family=family)
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["pretraining_program"])
-        moments, kills, folder = random.Random(3), 0, tmp_path / "part" / "ckpt"
-        while kills < 10:
-            process = context.Process(target=run_and_report, args=(str(folder), objective, family, 0.25))
-            process.start()
-            before = _newest_state(folder)
-            deadline = time.monotonic() + 60
-            while _newest_state(folder) == before and process.is_alive() and time.monotonic() < deadline:
-                time.sleep(0.01)
-            time.sleep(moments.uniform(0, 0.3))
-            if process.is_alive():
-                os.kill(process.pid or 0, signal.SIGKILL)
-                kills += 1
-            process.join(60)
-            assert process.exitcode != 0, f"the run ended after {kills} kills; make it longer"
-        process = context.Process(target=run_and_report, args=(str(folder), objective, family, 0.0))
-        process.start()
-        process.join(120)
-        assert folder.with_name("hash").read_text() == weights_hash(whole.module)
+        folder = tmp_path / "part" / "ckpt"
+        assert killed_and_left_alone(run_and_report, folder, objective, family) == weights_hash(whole.module)
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -468,10 +448,6 @@ class TestMistakes:
         corpus = sample_corpus(tmp_path / "data", module.tokenizer, documents=1)
         with pytest.raises(DataError, match=r"1 document\(s\) are not enough to hold some out"):
             pretrain(module, corpus, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(32))
-
-
-def _newest_state(folder: Path) -> str:
-    return max((path.name for path in (folder / "state").glob("step-*")), default="")
 
 
 def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

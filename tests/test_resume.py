@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
-import multiprocessing
 import os
-import random
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import training_program
+from killing import killed_and_left_alone
 from tiny import tiny_module
 from training_program import labelled_rows, train, train_and_report, weights_hash
 
@@ -98,35 +96,7 @@ def test_stopped_in_the_middle_of_a_save(
 
 def test_killed_ten_times(tmp_path: Path, uninterrupted: str) -> None:
     """SIGKILL at ten random moments, whatever the process is doing then."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["training_program"])
-    moments = random.Random(3)
-    kills = 0
-    folder = tmp_path / "ckpt"
-    while kills < 10:
-        process = context.Process(target=train_and_report, args=(str(folder), 0.25))
-        process.start()
-        # Counted from where the run has begun to write, so that every process gets somewhere.
-        before = _newest_state(folder)
-        deadline = time.monotonic() + 60
-        while _newest_state(folder) == before and process.is_alive() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(moments.uniform(0, 0.5))
-        if process.is_alive():
-            os.kill(process.pid or 0, signal.SIGKILL)
-            kills += 1
-        process.join(60)
-        if process.exitcode == 0:
-            pytest.fail(f"the run ended after {kills} kills; make it longer")
-    process = context.Process(target=train_and_report, args=(str(folder), 0.0))
-    process.start()
-    process.join(120)
-    assert process.exitcode == 0
-    assert folder.with_name("hash").read_text() == uninterrupted
-
-
-def _newest_state(folder: Path) -> str:
-    return max((path.name for path in (folder / "state").glob("step-*")), default="")
+    assert killed_and_left_alone(train_and_report, tmp_path / "ckpt") == uninterrupted
 
 
 @pytest.mark.parametrize(("number", "outcome"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
