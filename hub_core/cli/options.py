@@ -27,6 +27,13 @@ named_module = click.option(
     help="A module's name, hf:org/repo, or a folder with a '/'.",
 )
 json_flag = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+checkpoint_dir = click.option(
+    "--checkpoint-dir",
+    "--output",
+    type=PATH,
+    default="ckpt",
+    help="Gets best_model/, epoch_N/ and state/; an interrupted run continues from there.",
+)
 use_gpu = click.option("--use-gpu", is_flag=True, help="Compute on the GPU.")
 
 

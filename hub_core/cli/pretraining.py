@@ -10,7 +10,7 @@ import click
 from hub_core.cli.command import command
 from hub_core.cli.completing import ModuleName
 from hub_core.cli.job import continuing
-from hub_core.cli.options import PATH, json_flag
+from hub_core.cli.options import PATH, checkpoint_dir, json_flag
 from hub_core.cli.output import note, print_record
 from hub_core.cli.settings_options import pretraining_options
 
@@ -57,13 +57,7 @@ _SHARE = click.FloatRange(0, 1)
 @click.option("--num-workers", type=click.IntRange(min=0), default=0, help="Processes that make rows.")
 @click.option("--use-gpu", is_flag=True, help="Train on the GPU.")
 @click.option("--tensorboard/--no-tensorboard", default=True, help="Log to CHECKPOINT_DIR/visualization.")
-@click.option(
-    "--checkpoint-dir",
-    "--output",
-    type=PATH,
-    default="ckpt",
-    help="Gets best_model/, epoch_N/ and state/; an interrupted run continues from there.",
-)
+@checkpoint_dir
 @json_flag
 @pretraining_options
 def pretrain(

@@ -9,7 +9,7 @@ import click
 
 from hub_core.cli.command import command
 from hub_core.cli.job import Job, continuing, job_options
-from hub_core.cli.options import PATH, json_flag
+from hub_core.cli.options import checkpoint_dir, json_flag
 from hub_core.cli.output import note, print_json, print_record, print_table
 from hub_core.cli.settings_options import settings_options
 from hub_core.train.settings import TrainSettings
@@ -34,13 +34,7 @@ def _seeds(ctx: click.Context, parameter: click.Parameter, value: str | None) ->
     ],
 )
 @job_options
-@click.option(
-    "--checkpoint-dir",
-    "--output",
-    type=PATH,
-    default="ckpt",
-    help="Gets best_model/, epoch_N/ and state/; an interrupted run continues from there.",
-)
+@checkpoint_dir
 @click.option("--save-interval", type=click.IntRange(min=1), default=10, help="Epochs between epoch_N/ folders.")
 @click.option("--seeds", metavar="N,N,...", callback=_seeds, help="Train once with each, in CHECKPOINT_DIR/seed-N.")
 @click.option(

@@ -30,7 +30,7 @@ class TrainSettings:
 
     seed: int = _setting(42, "seed of dropout and of the order of rows; for `hub train` also of new weights")
     max_seq_len: int | None = _setting(None, "tokens per row, special ones included (default: the data set's, or 128)")
-    optimizer: str = _setting("adamw", "optimizer: adamw, adam, adamax, sgd, adadelta, or one that a plugin brings")
+    optimizer: str = _setting("adamw", "optimizer: adamw, lamb, adam, adamax, sgd, adadelta, or a plugin's")
     learning_rate: float | None = _setting(
         None, "peak learning rate (default: 5e-5 for Adam and its kin, torch's own for others: sgd 0.001, adadelta 1)"
     )
