@@ -209,23 +209,31 @@ class TestRuns:
         module = masked_lm(tmp_path)
         corpus = sample_corpus(tmp_path / "data", module.tokenizer)
         other = sample_corpus(tmp_path / "other", module.tokenizer, documents=7)
+        fixed = Rows(other, range(7), module.tokenizer, RowOptions(32), seed=42).fixed()
+        batch = PreTraining(()).collate(list(fixed), {"input_ids": 0})
+        places = torch.as_tensor(batch.targets) != IGNORE
+
+        def expected() -> float:
+            with torch.inference_mode():
+                logits = module.network.eval()(**to_torch(batch, CPU).inputs).logits
+            return float(cross_entropy(logits[places], torch.as_tensor(batch.targets)[places]))
+
+        before = expected()
         done = pretrain(
             module,
             corpus,
             checkpoint_dir=tmp_path / "ckpt",
             rows=RowOptions(32),
             validation=other,
+            measure_first=True,
             settings=TrainSettings(max_steps=2),
             use_vdl=False,
         )
-        fixed = Rows(other, range(7), module.tokenizer, RowOptions(32), seed=42).fixed()
-        batch = PreTraining(()).collate(list(fixed), {"input_ids": 0})
-        with torch.inference_mode():
-            logits = module.network(**to_torch(batch, CPU).inputs).logits
-        places = torch.as_tensor(batch.targets) != IGNORE
-        expected = cross_entropy(logits[places], torch.as_tensor(batch.targets)[places])
+        assert done.before is not None
+        assert done.before["mlm"] == pytest.approx(before, abs=1e-5)
         assert done.result.best is not None
-        assert done.result.best["mlm"] == pytest.approx(float(expected), abs=1e-5)
+        assert done.result.best["mlm"] == pytest.approx(expected(), abs=1e-5)
+        assert before != pytest.approx(expected(), abs=1e-5)
 
     def test_going_on_with_a_module_starts_from_what_it_knows(self, tmp_path: Path) -> None:
         first = run(tmp_path / "ckpt").module
@@ -470,5 +478,7 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     )
     assert second.json["steps"] > 5
     assert np.isfinite(second.json["loss"])
+    assert np.isfinite(second.json["loss before"])
+    assert "loss before" not in first.json
     assert "give either --module or --manifest" in shell.fails(*asked, code=2)
     assert "no corpus" in shell.fails(*asked[:1], "--corpus", tmp_path / "none", *new)

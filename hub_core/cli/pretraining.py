@@ -110,10 +110,13 @@ def pretrain(
             encoder=encoder,
             validation=None if validation is None else Corpus.open(validation, module.tokenizer),
             use_vdl=tensorboard,
+            measure_first=name is not None,
             **options,
         )
     best = checkpoint_dir / "best_model"
-    print_record({"module": str(best), "steps": done.result.steps, **(done.result.best or {})}, as_json=as_json)
+    before = {f"{metric} before": score for metric, score in (done.before or {}).items()}
+    record = {"module": str(best), "steps": done.result.steps, **(done.result.best or {}), **before}
+    print_record(record, as_json=as_json)
 
 
 def _modules(

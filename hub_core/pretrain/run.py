@@ -33,10 +33,11 @@ OBJECTIVES = ("mlm", "mlm+sop", "mlm+nsp", "rtd")
 @dataclass(frozen=True)
 class PreTrained:
     """What a run leaves: the trained module (the given network, or one with the further heads that the objective
-    needs), and what the run did."""
+    needs), what the run did, and where that was asked for what the module scored before it."""
 
     module: TorchModule
     result: TrainResult
+    before: Metrics | None = None
 
 
 def pretrain(
@@ -53,6 +54,7 @@ def pretrain(
     generator_share: float = 0.25,
     validation: Corpus | None = None,
     held_out: float = 0.005,
+    measure_first: bool = False,
     num_workers: int = 0,
     use_gpu: bool = False,
     use_vdl: bool = True,
@@ -66,7 +68,8 @@ def pretrain(
     - `rows`: how the corpus is cut and what is hidden in it. `batch_size` is per process and micro-batch.
     - `encoder`: the module without a task, whose pooler (or, for ``rtd``, all weights) further heads stand on.
     - `validation`: a corpus to measure on; without one a share `held_out` of the documents is. Measured, and saved as
-      ``best_model`` where the loss is the lowest, every ``settings.eval_interval`` steps and at the end.
+      ``best_model`` where the loss is the lowest, every ``settings.eval_interval`` steps and at the end, and with
+      `measure_first` before the first step too.
 
     Raises SettingsError where the corpus was made with another tokenizer, DataError where it is too small, and what
     `hub_core.Trainer.train` raises.
@@ -99,6 +102,8 @@ def pretrain(
     per_epoch = math.ceil(len(source.lengths) / (batch_size * settings.accumulation * trainer.processes.count))
     epochs = math.ceil(settings.max_steps / per_epoch) if settings.max_steps else epochs
     padding = {"input_ids": module.tokenizer.pad_id}
+    evaluate = _evaluation(trainer, goal, fixed.fixed(), padding)
+    before = evaluate() if measure_first else None
     result = trainer.train_on(
         source,
         source.lengths.tolist(),
@@ -107,11 +112,11 @@ def pretrain(
         epochs=epochs,
         batch_size=batch_size,
         num_workers=num_workers,
-        evaluate=_evaluation(trainer, goal, fixed.fixed(), padding),
+        evaluate=evaluate,
         log_interval=log_interval,
         save_interval=epochs,
     )
-    return PreTrained(module, result)
+    return PreTrained(module, result, before)
 
 
 def _row_options(rows: RowOptions, objective: str) -> RowOptions:
