@@ -28,8 +28,11 @@ from hub_core.train.settings import TrainSettings
 _COMMON = {"hidden_size": 256, "num_attention_heads": 4, "max_position_embeddings": 512, "pad_token_id": 0}
 _BERT = {
     **_COMMON,
-    **{"num_hidden_layers": 4, "intermediate_size": 1024, "type_vocab_size": 2},
-    **{"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+    "num_hidden_layers": 4,
+    "intermediate_size": 1024,
+    "type_vocab_size": 2,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
 }
 _ENDS = {"cls_token_id": 2, "sep_token_id": 3, "bos_token_id": 2, "eos_token_id": 3}
 _ROTARY = {name: {"rope_type": "default", "rope_theta": 1e4} for name in ("full_attention", "sliding_attention")}
