@@ -21,7 +21,7 @@ STOREYS = (
     "hookspecs builtins plugins preferences",
     "text",
     "searching registry registry_page store blobs sources http_source trust hf_layout convert archives",
-    "install_plan bringing installation caches",
+    "install_plan bringing installation caches named_checkpoint",
     "metrics data nn",
     "tasks",
     "published",
