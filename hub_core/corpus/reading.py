@@ -122,20 +122,20 @@ def _text_documents(source: Source, lines: Iterator[tuple[int, str]], options: R
         elif text:
             first = first if kept else number
             size += len(text)
-            _check_size(size, f"{source.name}:{first}", options)
+            if size > options.max_document_chars:
+                raise _too_long(f"{source.name}:{first}", options)
             kept.append(text)
     if kept:
         yield Document(tuple(kept), f"{source.name}:{first}")
 
 
-def _check_size(size: int, where: str, options: ReadOptions) -> None:
-    if size > options.max_document_chars:
-        raise DataError(
-            [
-                f"{where}: a document of more than {options.max_document_chars:,} characters; is the separator "
-                f"{options.separator or 'blank line'!r} right? --max-document-chars allows more"
-            ]
-        )
+def _too_long(where: str, options: ReadOptions) -> DataError:
+    return DataError(
+        [
+            f"{where}: a document of more than {options.max_document_chars:,} characters; is the separator "
+            f"{options.separator or 'blank line'!r} right? --max-document-chars allows more"
+        ]
+    )
 
 
 def _json_documents(source: Source, lines: Iterator[tuple[int, str]], options: ReadOptions) -> Iterator[Document]:
@@ -155,7 +155,8 @@ def _json_documents(source: Source, lines: Iterator[tuple[int, str]], options: R
 
 
 def _document(text: str, where: str, options: ReadOptions) -> Iterator[Document]:
-    _check_size(len(text), where, options)
+    if len(text) > options.max_document_chars:
+        raise _too_long(where, options)
     kept = tuple(line for line in map(str.strip, well_formed(text).split("\n")) if line)
     if kept:
         yield Document(kept, where)
