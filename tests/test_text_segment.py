@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from test_text_contract import ANY_TEXT, SAMPLES, steady
 
 from hub_core.errors import SettingsError
 from hub_core.text import segment
-from hub_core.text.segment import JiebaSegmenter
+from hub_core.text.segment import JiebaDictionarySegmenter, JiebaSegmenter, RustJiebaSegmenter
 
 #: jieba's copy of its dictionary, by the version whose dictionary it is.
 CACHE = f"jieba-{importlib.metadata.version('jieba')}.cache"
@@ -177,3 +178,14 @@ def test_it_imports_under_warnings_as_errors_and_not_before_it_cuts(tmp_path: Pa
         check=False,
     )
     assert (run.stdout, run.stderr) == ("['来到', '北京']\n", "")
+
+
+@pytest.mark.parametrize("kind", [JiebaSegmenter, JiebaDictionarySegmenter, RustJiebaSegmenter])
+@steady
+@given(lines=st.lists(ANY_TEXT, min_size=1, max_size=5))
+def test_a_line_is_cut_as_if_it_stood_alone(kind: type[JiebaSegmenter], lines: list[str]) -> None:
+    lines = [" ".join(line.split()) + text for line, text in zip(lines, SAMPLES, strict=False)]
+    segmenter = kind()
+    apart = [[*segmenter.cut(line), "\n"] for line in lines]
+    assert segmenter.by_line
+    assert [*segmenter.cut("\n".join(lines)), "\n"] == [word for words in apart for word in words]

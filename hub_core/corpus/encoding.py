@@ -87,21 +87,24 @@ class Encoder:
     def __call__(self, documents: Sequence[Document]) -> Encoded:
         """Encode documents; those without a token are left out."""
         sentences: list[str] = []
-        words: list[str] = []
-        cuts: list[int] = []  # words per sentence
+        given: list[Sequence[str]] = []
         owners: list[int] = []
         for number, document in enumerate(documents):
             for sentence, found in self._sentences(document):
                 sentences.append(sentence)
-                words += found
-                cuts.append(len(found))
+                given.append(found)
                 owners.append(number)
         text = _BREAK.join(sentences)
         ids, first, last = self._tokens(text)
         starts = np.cumsum([0, *map(len, sentences)], dtype=np.int64) + np.arange(len(sentences) + 1)
         joined = np.zeros(len(ids), dtype=np.bool_)
         if self._has_units:
-            cut = self._cuts(words, cuts, sentences, starts, [documents[owner].where for owner in owners])
+            cut = np.full(len(text) + 2, self._options.whole_word == "none")
+            if self._options.whole_word != "none" and not self._cut_at_once(cut, text):
+                words = given if self._options.whole_word == "given" else list(map(self._segmenter.cut, sentences))
+                _cut_each(cut, words, sentences, starts, [documents[owner].where for owner in owners])
+            cut[starts[:-1]] = cut[starts[1:] - 1] = True
+            self._join_spans(cut, sentences, starts)
             # Tokens of one word may all have the span of the whole word: they begin before the last one ends.
             joined[1:] = (first[1:] < last[:-1]) | ((first[1:] == last[:-1]) & ~cut[first[1:]])
         counts = np.bincount(np.searchsorted(starts, first, side="right") - 1, minlength=len(sentences))
@@ -120,33 +123,28 @@ class Encoder:
     def _has_units(self) -> bool:
         return self._options.whole_word != "none" or bool(self._options.lexicon or self._options.entities)
 
-    def _cuts(
-        self, words: list[str], counts: list[int], sentences: list[str], starts: Array, where: Sequence[str]
-    ) -> Array:
-        """Whether a unit ends before each character of sentences with breaks between them.
+    def _cut_at_once(self, cut: Array, text: str) -> bool:
+        """Set where words end in sentences with breaks between them, by one call of a segmenter that reads by line.
 
-        `words` are those of all sentences, `counts` of each; a segmenter may drop white space, and nothing else.
+        Returns False, and sets nothing, for another segmenter, and where words are left out.
         """
-        cut = np.full(int(starts[-1]) + 2, not words)
-        lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
-        bounds = np.cumsum([0, *counts], dtype=np.int64)
-        ends = np.concatenate([[0], np.cumsum(lengths)])
-        begun = np.repeat(starts[:-1] - ends[bounds[:-1]], counts)
-        cut[ends[1:] + begun] = True
-        for number in np.flatnonzero(np.diff(ends[bounds]) != np.diff(starts) - 1) if words else ():
-            start, sentence = int(starts[number]), sentences[int(number)]
-            placed = _spans_of(words[bounds[number] : bounds[number + 1]], sentence)
-            if placed is None:
-                raise DataError([f"{where[int(number)]}: the segmenter's words are not the text: {sentence[:40]!r}"])
-            cut[start : start + len(sentence)] = False
-            cut[start + np.array(placed, dtype=np.int64).flatten()] = True
-        cut[starts[:-1]] = cut[starts[1:] - 1] = True
-        if self._options.lexicon or self._options.entities:
-            for begin, spans in zip(starts.tolist(), self._spans(sentences), strict=False):
-                for first, last in spans:
-                    cut[begin + first + 1 : begin + last] = False
-                    cut[[begin + first, begin + last]] = True
-        return cut
+        if self._options.whole_word == "given" or not getattr(self._segmenter, "by_line", False):
+            return False
+        words = self._segmenter.cut(text)
+        ends = np.cumsum(np.fromiter(map(len, words), dtype=np.int64, count=len(words)))
+        if len(ends) and int(ends[-1]) != len(text):
+            return False
+        cut[ends] = True
+        return True
+
+    def _join_spans(self, cut: Array, sentences: list[str], starts: Array) -> None:
+        """Set that nothing ends within what is larger than a word."""
+        if not self._options.lexicon and not self._options.entities:
+            return
+        for begin, spans in zip(starts.tolist(), self._spans(sentences), strict=False):
+            for first, last in spans:
+                cut[begin + first + 1 : begin + last] = False
+                cut[[begin + first, begin + last]] = True
 
     def _spans(self, sentences: list[str]) -> Iterable[list[tuple[int, int]]]:
         """What is larger than a word in each sentence; phrases of the lexicon win over what the module finds."""
@@ -206,15 +204,13 @@ class Encoder:
         return known
 
     def _sentences(self, document: Document) -> Iterable[tuple[str, Sequence[str]]]:
-        """The sentences of a document, each with its words, where words are wanted."""
-        if self._options.whole_word == "given":
-            for line in document.lines:
-                yield _from_words([word for word in line.split(self._options.word_separator) if word])
-            return
-        cut = self._segmenter.cut if self._options.whole_word != "none" else lambda _: ()
+        """The sentences of a document, each with its words where they are given."""
         for line in document.lines:
-            for sentence in [line] if self._options.sentences == "lines" else split_sentences(line):
-                yield sentence, cut(sentence)
+            if self._options.whole_word == "given":
+                yield _from_words([word for word in line.split(self._options.word_separator) if word])
+            else:
+                for sentence in [line] if self._options.sentences == "lines" else split_sentences(line):
+                    yield sentence, ()
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -242,6 +238,27 @@ class Encoder:
     @cached_property
     def _pieces(self) -> dict[str, tuple[list[int], list[int], list[int]]]:
         return {}
+
+
+def _cut_each(
+    cut: Array, words: Sequence[Sequence[str]], sentences: Sequence[str], starts: Array, where: Sequence[str]
+) -> None:
+    """Set where words end in sentences with breaks between them; a segmenter may drop white space, and nothing else.
+
+    Raises DataError where it drops more.
+    """
+    counts = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
+    lengths = np.fromiter((len(word) for found in words for word in found), dtype=np.int64, count=int(counts.sum()))
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    cut[ends[1:] + np.repeat(starts[:-1] - ends[bounds[:-1]], counts)] = True
+    for number in np.flatnonzero(np.diff(ends[bounds]) != np.diff(starts) - 1).tolist():
+        start, sentence = int(starts[number]), sentences[number]
+        placed = _spans_of(words[number], sentence)
+        if placed is None:
+            raise DataError([f"{where[number]}: the segmenter's words are not the text: {sentence[:40]!r}"])
+        cut[start : start + len(sentence)] = False
+        cut[start + np.array(placed, dtype=np.int64).flatten()] = True
 
 
 def _spans_of(words: Sequence[str], sentence: str) -> list[tuple[int, int]] | None:

@@ -26,7 +26,11 @@ _LOADING = threading.Lock()
 
 
 class Segmenter(Protocol):
-    """What is registered under the kind ``segmenter``: a class that is made with `user_words` and cuts text."""
+    """What is registered under the kind ``segmenter``: a class that is made with `user_words` and cuts text.
+
+    One that has an attribute `by_line`, which is true, cuts every line as if it stood alone, and has a line feed as a
+    word between two; many sentences are then cut in one call.
+    """
 
     def __init__(self, user_words: Iterable[str] = ()) -> None: ...
 
@@ -44,6 +48,8 @@ class JiebaSegmenter:
     Args:
         user_words: lines of a user dictionary, ``word [frequency] [tag]`` each (https://github.com/fxsjy/jieba).
     """
+
+    by_line = True
 
     def __init__(self, user_words: Iterable[str] = ()) -> None:
         self.user_words = tuple(user_words)
@@ -78,6 +84,8 @@ class RustJiebaSegmenter:
 
     A few words differ from jieba's: its dictionary is not of the same day. Thread-safe.
     """
+
+    by_line = True
 
     def __init__(self, user_words: Iterable[str] = ()) -> None:
         self.user_words = tuple(user_words)
