@@ -12,13 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import statistics
 from pathlib import Path
 
 import hub_core as hub
 from benchmarks.curve import history
 from benchmarks.encoders import SETS, score, shell
-from benchmarks.measure import print_table
+from benchmarks.measure import over_seeds, print_table
 from hub_core.plugins import catalog
 
 #: How the module goes on: gently, since it knows most already.
@@ -75,10 +74,9 @@ def main() -> None:
             score(chosen, given, seed, options.output / f"from-{count}" / f"seed-{seed}", options.data, options.steps)
             for seed in options.seeds
         ]
-        spread = statistics.stdev(found) if len(found) > 1 else 0.0
-        rows.append([str(count), f"{losses[count]:.4f}", f"{statistics.mean(found):.4f}", f"{spread:.4f}"])
+        rows.append([str(count), f"{losses[count]:.4f}", *over_seeds(found)])
     title = f"{options.data} after going on with its own texts ({hub.__version__})"
-    print_table(title, ("steps of pre-training", "MLM loss on dev", chosen.metric, "deviation"), rows)
+    print_table(title, ("steps of pre-training", "MLM loss on dev", chosen.metric, "deviation", "seeds"), rows)
 
 
 if __name__ == "__main__":

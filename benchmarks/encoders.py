@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hub_core as hub
-from benchmarks.measure import print_table
+from benchmarks.measure import over_seeds, print_table
 from benchmarks.results import prepared
 
 RECIPES = Path(__file__).parents[1] / "examples" / "recipes"
@@ -127,10 +126,7 @@ def main() -> None:
                 score(one, known[name](one), seed, place / name / f"seed-{seed}", data, options.steps or one.steps)
                 for seed in options.seeds
             ]
-            spread = statistics.stdev(found) if len(found) > 1 else 0.0
-            steps = str(options.steps or one.steps)
-            told = [f"{statistics.mean(found):.4f}", f"{spread:.4f}", str(len(found))]
-            rows.append([one.name, one.metric, steps, name, *told])
+            rows.append([one.name, one.metric, str(options.steps or one.steps), name, *over_seeds(found)])
     title = f"What pre-training is worth ({hub.__version__})"
     print_table(title, ("data", "score", "steps", "network", "mean", "deviation", "seeds"), rows)
 

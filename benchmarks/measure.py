@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,12 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     widths = [max(len(row[at]) for row in (columns, *rows)) for at in range(len(columns))]
     for row in (columns, ["-" * width for width in widths], *rows):
         print("| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |")
+
+
+def over_seeds(scores: Sequence[float]) -> list[str]:
+    """Cells of a table: the mean of several runs' scores, their standard deviation, and how many there are."""
+    deviation = statistics.stdev(scores) if len(scores) > 1 else 0.0
+    return [f"{statistics.mean(scores):.4f}", f"{deviation:.4f}", str(len(scores))]
 
 
 def rates(seconds: Mapping[str, float], count: int, peers: Sequence[str]) -> list[list[str]]:

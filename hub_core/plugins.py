@@ -11,7 +11,7 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -74,11 +74,15 @@ class Catalog:
                 found[name] = Entry(kind, name, owner, target)
         return {**self._parent.entries(kind), **found} if self._parent else found
 
-    def get(self, kind: str, name: str) -> Any:
-        """The object registered under a name. Raises NotFoundError with near matches."""
+    def get(self, kind: str, name: str, *, beside: Sequence[str] = ()) -> Any:
+        """The object registered under a name. Raises NotFoundError with near matches.
+
+        `beside` are names that the caller knows without the catalog.
+        """
         known = self.entries(kind)
         if name not in known:
-            raise NotFoundError(unknown(kind, name, known, remedy=BROUGHT if kind == "tokenizer" else ""))
+            remedy = BROUGHT if kind == "tokenizer" else ""
+            raise NotFoundError(unknown(kind, name, [*known, *beside], remedy=remedy))
         return known[name].load()
 
     def with_module(self, name: str, version: str, folder: Path, *, sha256: str | None = None) -> Catalog:
@@ -127,6 +131,15 @@ def _load_manager() -> tuple[pluggy.PluginManager, tuple[PluginState, ...]]:
     return plugins, tuple(states)
 
 
+def source_of(kind: type) -> bytes | None:
+    """The plugin.py of a module that a class stands in, as it ran; None for a class of installed code."""
+    return _sources.get(kind.__module__)
+
+
+#: The plugin.py of modules that have run, by the name that each has as a Python module.
+_sources: dict[str, bytes] = {}
+
+
 def _import_plugin(name: str, version: str, folder: Path, expected: str | None) -> ModuleType:
     """Run ``folder/plugin.py`` as a Python module of its own name, so that versions live side by side.
 
@@ -143,6 +156,7 @@ def _import_plugin(name: str, version: str, folder: Path, expected: str | None) 
         return sys.modules[qualified]
     module = ModuleType(qualified)
     module.__file__ = str(path)
+    _sources[qualified] = source
     sys.modules[qualified] = module  # before it runs: dataclasses and pickle look a class's module up there
     try:
         exec(compile(source, str(path), "exec"), module.__dict__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -15,10 +16,11 @@ import pytest
 from command_line import Hub, python
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import write_vocabulary
+from tiny import small_module_folder, write_vocabulary
 
 import hub_core as hub
 from hub_core.corpus.building import build_corpus
+from hub_core.corpus.converting import convert_corpus
 from hub_core.corpus.encoding import Encoded, EncodeOptions, Encoder
 from hub_core.corpus.paddlenlp import export_paddlenlp, import_paddlenlp
 from hub_core.corpus.reading import Document, ReadOptions, Source, find_sources, read_documents
@@ -26,6 +28,7 @@ from hub_core.corpus.sentences import split_sentences
 from hub_core.corpus.store import Corpus
 from hub_core.corpus.units import Lexicon, read_lexicon
 from hub_core.errors import DataError, NotFoundError, ResumeError, SettingsError
+from hub_core.registry import bundled_registry
 from hub_core.text.files import tokenizer_from_files
 from hub_core.text.tokenizer import Tokenizer
 
@@ -257,6 +260,8 @@ class TestBuilding:
         for _ in range(3):
             with pytest.raises(KeyboardInterrupt):
                 build_corpus(tokenizer, [text], tmp_path / "part", mapper=broken)
+        # What an interruption has left is noted: the second and the third began where the one before them ended.
+        assert json.loads((tmp_path / "part.building" / "journal.json").read_bytes())["state"]["shares"] == 15
         with pytest.raises(NotFoundError, match="the build was interrupted: the same `hub corpus build` goes on"):
             Corpus.open(tmp_path / "part")
         with pytest.raises(ResumeError, match=r"options.whole_word: 'jieba' there, 'none' now"):
@@ -266,6 +271,44 @@ class TestBuilding:
         assert resumed.joined.tolist() == whole.joined.tolist()
         assert resumed.about["counts"] == whole.about["counts"]
         assert not (tmp_path / "part.building").exists()
+
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_a_tokenizer_that_a_module_brings(self, tmp_path: Path, workers: int) -> None:
+        (spec,) = bundled_registry().versions("ernie_tiny")
+        hub.install(small_module_folder(spec, tmp_path / "ernie_tiny"))
+        tokenizer = hub.Module("ernie_tiny").get_tokenizer()
+        text = written(tmp_path / "text.txt", "新华社北京电\n我们在上海\n")
+        built = build_corpus(tokenizer, [text], tmp_path / "c", workers=workers, encode=EncodeOptions("none"))
+        expected = [tokenizer.encode_text(line) for line in ("新华社北京电", "我们在上海")]
+        assert built.ids.tolist() == [number for ids in expected for number in ids]
+
+    def test_a_build_that_has_just_begun(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        """Killed before its first share is done, too, it is not taken for the beginning of another one."""
+        text = written(tmp_path / "text.txt")
+
+        def killed(encoder: Encoder, shares: Iterator[list[Document]]) -> Iterator[Encoded]:
+            # A process that is killed writes no more: what is there now is all there is.
+            shutil.copytree(tmp_path / "c.building", tmp_path / "left")
+            return map(encoder, shares)
+
+        build_corpus(tokenizer, [text], tmp_path / "c", mapper=killed)
+        for ending in (".json", "_ids.npy", "_words.npy", "_idx.npz"):
+            (tmp_path / f"c{ending}").unlink()
+        (tmp_path / "left").rename(tmp_path / "c.building")
+        with pytest.raises(ResumeError, match=r"options.whole_word: 'jieba' there, 'none' now[\s\S]*c.building"):
+            build_corpus(tokenizer, [text], tmp_path / "c", encode=EncodeOptions("none"))
+        assert len(build_corpus(tokenizer, [text], tmp_path / "c").ids)
+
+    def test_a_file_counts_once(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        text = written(tmp_path / "text" / "a.txt")
+        once = build_corpus(tokenizer, [text], tmp_path / "once")
+        twice = build_corpus(
+            tokenizer, [text, tmp_path / "text", tmp_path / "text" / ".." / "text"], tmp_path / "twice"
+        )
+        assert twice.ids.tolist() == once.ids.tolist()
+        with pytest.raises(SettingsError, match="all.jsonl is among what is read"):
+            for _ in range(2):
+                convert_corpus([tmp_path / "text"], tmp_path / "text" / "all.jsonl")
 
     def test_another_text_is_another_corpus(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         text = written(tmp_path / "text.txt")

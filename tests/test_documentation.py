@@ -10,7 +10,6 @@ from __future__ import annotations
 import doctest
 import re
 import shlex
-import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +49,8 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "text").mkdir()
     for name in ("law.txt", "news.txt"):
         (tmp_path / "text" / name).write_text(sample_text(), encoding="utf-8")
-    shutil.copy(ROOT / "examples" / "recipes" / "bert-mini-zh.json", tmp_path / "small.json")
+    (manifest,) = blocks(ROOT / "docs" / "pretraining.md", "json")
+    (tmp_path / "small.json").write_text(manifest.text, encoding="utf-8")
     (tmp_path / "texts.txt").write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
     (spec,) = bundled_registry().versions("ernie_tiny")
     hub.install(small_module_folder(spec, tmp_path / "ernie_tiny"))

@@ -22,15 +22,16 @@ from training_program import labelled_rows, weights_hash
 
 import hub_core as hub
 from hub_core.cli.pretraining import pretrain as pretrain_command
-from hub_core.errors import DataError, ResumeError, SettingsError
+from hub_core.errors import DataError, ManifestError, ResumeError, SettingsError
 from hub_core.examples import IGNORE, Batch, Example
 from hub_core.pretrain import objectives
 from hub_core.pretrain.networks import generator_for, with_detector, with_order
 from hub_core.pretrain.objectives import HiddenWords, ReplacedTokens
 from hub_core.pretrain.presets import preset, presets
 from hub_core.pretrain.run import pretrain
-from hub_core.pretrain.stream import RowOptions, Rows
+from hub_core.pretrain.stream import MEASURING_SEED, RowOptions, Rows
 from hub_core.pretrain.task import PreTraining
+from hub_core.spec import read_manifest
 from hub_core.torch_module import TorchModule
 from hub_core.train import compiling
 from hub_core.train.batches import to_torch
@@ -209,7 +210,7 @@ class TestRuns:
         module = masked_lm(tmp_path)
         corpus = sample_corpus(tmp_path / "data", module.tokenizer)
         other = sample_corpus(tmp_path / "other", module.tokenizer, documents=7)
-        fixed = Rows(other, range(7), module.tokenizer, RowOptions(32), seed=42).fixed()
+        fixed = Rows(other, range(7), module.tokenizer, RowOptions(32), seed=MEASURING_SEED).fixed()
         batch = PreTraining(()).collate(list(fixed), {"input_ids": 0})
         places = torch.as_tensor(batch.targets) != IGNORE
 
@@ -263,8 +264,8 @@ class TestResume:
         ("changes", "message"),
         [
             ({"seed": 8}, "settings.seed: 7 in the saved state, 8 now"),
-            ({"objective": "mlm+sop"}, r"data: '\w+' in the saved state, '\w+' now"),
-            ({"rows": {"pack": True}}, r"data: '\w+' in the saved state, '\w+' now"),
+            ({"objective": "mlm+sop"}, "data.objective: 'mlm' in the saved state, 'mlm[+]sop' now"),
+            ({"rows": {"pack": True}}, "data.rows.pack: False in the saved state, True now"),
             ({"max_steps": 20}, "settings.max_steps: 12 in the saved state, 20 now"),
             ({"call": {"batch_size": 4}}, "batch_size: 3 in the saved state, 4 now"),
         ],
@@ -280,7 +281,7 @@ class TestResume:
             path.unlink()
         (tmp_path / "data" / "text.txt").write_text(sample_text(31), encoding="utf-8")
         module = masked_lm(tmp_path)
-        with pytest.raises(ResumeError, match="data: "):
+        with pytest.raises(ResumeError, match=r"data.corpus: '\w+' in the saved state, '\w+' now"):
             pretrain(
                 module,
                 sample_corpus(tmp_path / "data", module.tokenizer, documents=31),
@@ -447,14 +448,15 @@ class TestMistakes:
             pretrain(module, corpus, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(32), objective="rtd")
         with pytest.raises(SettingsError, match="choose --objective mlm"):
             with_order(masked_lm(tmp_path, "distilbert"))
-        other = masked_lm(tmp_path / "other") if (tmp_path / "other").mkdir() is None else module
-        write_vocabulary(tmp_path / "other")
-        assert other.tokenizer.get_vocab() == module.tokenizer.get_vocab()
+        with pytest.raises(SettingsError, match="held_out=0 must be between 0 and 1"):
+            pretrain(module, corpus, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(32), held_out=0)
+        with pytest.raises(ManifestError, match="'语料' may hold letters"):
+            pretrain(module, corpus, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(32), name="语料")
 
     def test_too_little_text(self, tmp_path: Path) -> None:
         module = masked_lm(tmp_path)
         corpus = sample_corpus(tmp_path / "data", module.tokenizer, documents=1)
-        with pytest.raises(DataError, match=r"1 document\(s\) are not enough to hold some out"):
+        with pytest.raises(DataError, match=r"1 document\(s\), of which 1 would be held out; measure on"):
             pretrain(module, corpus, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(32))
 
 
@@ -470,9 +472,23 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     asked = ("pretrain", "--corpus", tmp_path / "c", "--length", 32, "--held-out", 0.1, "--batch-size", 4)
     asked = (*asked, "--no-tensorboard", "--json")
     new = ("--manifest", tmp_path / "small.json", "--vocabulary", tmp_path / "vocab.txt")
-    first = shell(*asked, *new, "--max-steps", 5, "--checkpoint-dir", tmp_path / "one", "--objective", "mlm+sop")
+    first = shell(
+        *(*asked, *new, "--max-steps", 5, "--checkpoint-dir", tmp_path / "one", "--objective", "mlm+sop"),
+        *("--show", 9),
+    )
     assert first.json["steps"] == 5
-    assert "shown  [CLS]" in first.err
+    # Rows as this objective makes them: with two halves.
+    shown = [line for line in first.err.splitlines() if line.startswith("shown  [CLS] ")]
+    assert len(shown) == 9
+    assert {line.count("[SEP]") for line in shown} == {1, 2}
+    assert "learns from" in first.err
+    assert "5 steps of 4 rows" in first.err
+    again = (*asked, *new, "--max-steps", 5, "--checkpoint-dir", tmp_path / "again", "--log-interval", 1)
+    assert "Step=5/5" in shell(*again).err
+    assert "all 5 steps are done already" in shell(*again).err
+    made = read_manifest(tmp_path / "one" / "best_model")
+    assert (made.name, made.base) == ("small", None)
+    assert made.summary.startswith("Pre-trained: mlm+sop on c, ")
     second = shell(
         *asked, "--module", tmp_path / "one" / "best_model", "--epochs", 1, "--checkpoint-dir", tmp_path / "two"
     )
@@ -480,5 +496,8 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert np.isfinite(second.json["loss"])
     assert np.isfinite(second.json["loss before"])
     assert "loss before" not in first.json
+    further = read_manifest(tmp_path / "two" / "best_model")
+    assert (further.name, further.base) == ("small-c", "small==0.1.0")
+    assert further.summary.startswith("small 0.1.0, pre-trained further: mlm on c, ")
     assert "give either --module or --manifest" in shell.fails(*asked, code=2)
     assert "no corpus" in shell.fails(*asked[:1], "--corpus", tmp_path / "none", *new)

@@ -60,6 +60,7 @@ def test_offsets_name_the_characters_of_each_token(tokenizer: Tokenizer, text: s
     for found in (offsets, base):
         assert all(text[start:end].strip() for start, end in found)
         assert all(before[0] <= after[0] for before, after in itertools.pairwise(found))
+    assert base_ids == ids
     assert len(base_ids) == len(base)
 
 

@@ -11,10 +11,14 @@ import click
 
 from hub_core.cli.command import Command, Group, debug_option
 from hub_core.cli.options import PATH, json_flag
-from hub_core.cli.output import print_record, progress_bar
+from hub_core.cli.output import note, print_record, progress_bar
 
 if TYPE_CHECKING:
     from hub_core.corpus.reading import ReadOptions
+
+#: A share of unknown tokens from which on a vocabulary does not fit the text.
+_MANY_UNKNOWN = 0.05
+_SYMBOLS = click.Choice(("isolate", "keep"))
 
 
 @click.group("corpus", cls=Group, params=[debug_option()])
@@ -28,7 +32,7 @@ _inputs = click.option(
     type=PATH,
     multiple=True,
     required=True,
-    help="A file, a folder or a zip archive: .txt, .jsonl, .parquet, also packed (.gz, .xz, .zst). Several times.",
+    help="A file, a folder or a zip: .txt, .md, .jsonl, .parquet, also packed (.gz, .xz, .zst). Several times.",
 )
 
 
@@ -85,6 +89,12 @@ def convert(inputs: tuple[Path, ...], output: Path, min_chars: int, read: ReadOp
 )
 @click.option("--min-count", type=click.IntRange(min=1), default=2, help="Rarer pieces are left out.")
 @click.option("--lowercase/--no-lowercase", default=True, help="As the tokenizer's option of this name.")
+@click.option(
+    "--symbols",
+    type=_SYMBOLS,
+    default="isolate",
+    help="As the tokenizer's option of this name.",
+)
 @_reading
 @json_flag
 def vocabulary(inputs: tuple[Path, ...], output: Path, read: ReadOptions, as_json: bool, **options: Any) -> None:
@@ -110,12 +120,15 @@ def vocabulary(inputs: tuple[Path, ...], output: Path, read: ReadOptions, as_jso
     required=True,
     help="A module's name or folder, or a vocab.txt: the tokenizer of what will be trained.",
 )
+@click.option("--lowercase/--no-lowercase", default=None, help="Of a vocab.txt.  [default: lowercase]")
+@click.option("--symbols", type=_SYMBOLS, help="Of a vocab.txt.  [default: isolate]")
 @_inputs
 @click.option("--output", type=PATH, required=True, metavar="PREFIX", help="What the names of the files begin with.")
 @click.option(
     "--whole-word",
     default="jieba",
-    help="Whose words stay whole: jieba, rjieba (extra: corpus), a plugin's; given: cut by --word-separator; none.",
+    help="Whose words stay whole: jieba, jieba-dictionary (without its model), rjieba (extra: corpus), a plugin's; "
+    "given: cut by --word-separator; none.",
 )
 @click.option(
     "--word-separator", default=" ", show_default="a space", help="Between words of text that is cut already."
@@ -130,6 +143,8 @@ def vocabulary(inputs: tuple[Path, ...], output: Path, read: ReadOptions, as_jso
 @json_flag
 def build(
     tokenizer: str,
+    lowercase: bool | None,
+    symbols: str | None,
     inputs: tuple[Path, ...],
     output: Path,
     workers: int | None,
@@ -156,15 +171,24 @@ def build(
         from hub_core.cluster import encode_on_ray
 
         mapper = encode_on_ray(workers=workers, address=cluster_address)
-    with progress_bar(None, "characters") as advance:
-        built = build_corpus(
-            load_tokenizer(tokenizer),
-            inputs,
-            output,
-            encode=EncodeOptions(**options, lexicon=() if lexicon is None else read_lexicon(lexicon)),
-            read=read,
-            workers=workers or 1,
-            mapper=mapper,
-            progress=advance,
-        )
-    print_record({"corpus": str(output), **built.about["counts"]}, as_json=as_json)
+    given = {"lowercase": lowercase, "symbols": symbols}
+    loaded = load_tokenizer(tokenizer, **{name: value for name, value in given.items() if value is not None})
+    try:
+        with progress_bar(None, " characters") as advance:
+            built = build_corpus(
+                loaded,
+                inputs,
+                output,
+                encode=EncodeOptions(**options, lexicon=() if lexicon is None else read_lexicon(lexicon)),
+                read=read,
+                workers=workers or 1,
+                mapper=mapper,
+                progress=advance,
+            )
+    except (KeyboardInterrupt, SystemExit):
+        note(f"stopped; the same command goes on with {output}.building")
+        raise
+    counts = built.about["counts"]
+    if (share := counts["unknown"] / counts["tokens"]) > _MANY_UNKNOWN:
+        note(f"warning: {share:.0%} of the tokens are unknown to the tokenizer; a larger vocabulary knows more of them")
+    print_record({"corpus": str(output), **counts}, as_json=as_json)

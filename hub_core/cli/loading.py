@@ -84,10 +84,11 @@ def load_base(
     return _load(name, named_folder(name), **wanted)
 
 
-def load_tokenizer(name: str) -> Tokenizer:
-    """The tokenizer of a module (a name, an address, a folder), or that of a ``vocab.txt``.
+def load_tokenizer(name: str, **options: Any) -> Tokenizer:
+    """The tokenizer of a module (a name, an address, a folder), or that of a ``vocab.txt`` with `options`.
 
-    Raises what reading either raises; a module by name is installed where it is not installed yet.
+    Raises SettingsError for options of a module's, and what reading either raises; a module by name is installed where
+    it is not installed yet.
     """
     from hub_core.installation import ensure
     from hub_core.module import spec_of_folder
@@ -95,7 +96,11 @@ def load_tokenizer(name: str) -> Tokenizer:
     from hub_core.trust import module_catalog
 
     if Path(name).is_file():
-        return tokenizer_from_files("wordpiece", vocab=Path(name))
+        return tokenizer_from_files("wordpiece", vocab=Path(name), **options)
+    if name.endswith(".txt"):
+        raise NotFoundError(f"no file {name}")
+    if options:
+        raise SettingsError(f"{name} has its own {' and '.join(options)}; these are options for a vocab.txt")
     folder = named_folder(name)
     if folder is None:
         with download_progress() as progress:

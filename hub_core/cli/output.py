@@ -98,7 +98,7 @@ def progress_bar(total: int | None, unit: str) -> Iterator[Callable[[int], None]
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, unit=unit, leave=False, file=sys.stderr) as bar:
+    with tqdm(total=total, unit=unit, unit_scale=total is None, leave=False, file=sys.stderr) as bar:
 
         def advance(more: int) -> None:
             bar.update(more)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hub_core.train.settings import TrainSettings
 
 _SHARE = click.FloatRange(0, 1)
+_PART = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 
 @command(
@@ -33,17 +35,23 @@ _SHARE = click.FloatRange(0, 1)
 )
 @click.option("--manifest", type=PATH, help="A module.json that describes a new one.")
 @click.option("--vocabulary", type=PATH, help="The vocab.txt of a new one.")
+@click.option("--name", "called", help="What the result is called.  [default: as the manifest; MODULE-CORPUS]")
 @click.option("--corpus", type=PATH, required=True, metavar="PREFIX", help="What `hub corpus build` has written.")
 @click.option("--validation", type=PATH, metavar="PREFIX", help="Another corpus, to measure on.")
-@click.option("--held-out", type=_SHARE, default=0.005, help="Else the share of documents that is measured on.")
+@click.option("--held-out", type=_PART, default=0.005, help="Else the share of documents that is measured on.")
 @click.option(
     "--objective", type=click.Choice(("mlm", "mlm+sop", "mlm+nsp", "rtd")), default="mlm", help="What is learnt."
 )
-@click.option("--generator-share", type=_SHARE, default=0.25, help="Of rtd: the generator's share of the width.")
+@click.option(
+    "--generator-share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.25,
+    help="Of rtd: the generator's share of the width.",
+)
 @click.option("--length", type=click.IntRange(min=8), default=128, help="Tokens per row, special ones included.")
 @click.option("--pack/--no-pack", default=False, help="Let short documents share a row.")
 @click.option("--masking", default="word", help="What is hidden: word, ngram, span, token, or a plugin's.")
-@click.option("--mask-share", type=_SHARE, default=0.15, help="How much of a row is hidden.")
+@click.option("--mask-share", type=_PART, default=0.15, help="How much of a row is hidden.")
 @click.option("--max-ngram", type=click.IntRange(min=1), default=3, help="Of ngram: the longest run of words.")
 @click.option("--mask-random", type=_SHARE, default=0.1, help="How much of that becomes another token.")
 @click.option("--mask-kept", type=_SHARE, default=0.1, help="How much of it stays as it is.")
@@ -64,10 +72,10 @@ def pretrain(
     name: str | None,
     manifest: Path | None,
     vocabulary: Path | None,
+    called: str | None,
     corpus: Path,
     validation: Path | None,
     checkpoint_dir: Path,
-    show: int,
     as_json: bool,
     settings: TrainSettings,
     tensorboard: bool,
@@ -85,7 +93,7 @@ def pretrain(
     from hub_core.corpus.store import Corpus
     from hub_core.pretrain.masking import MaskOptions
     from hub_core.pretrain.run import pretrain as pretrained
-    from hub_core.pretrain.stream import RowOptions, shown_rows
+    from hub_core.pretrain.stream import RowOptions
 
     mask = MaskOptions(
         options.pop("masking"),
@@ -98,12 +106,12 @@ def pretrain(
     rows = RowOptions(options.pop("length"), pack=options.pop("pack"), mask=mask)
     with continuing(checkpoint_dir):
         module, encoder = _modules(name, manifest, vocabulary, options["objective"], settings.seed)
-        text = Corpus.open(corpus, module.tokenizer)
-        for line in shown_rows(text, module.tokenizer, rows, count=show, seed=settings.seed):
-            note(line)
+        if name is not None and called is None:
+            part = re.sub(r"[^a-z0-9]+", "-", corpus.name.lower()).strip("-")
+            called = f"{module.spec.name}-{part or 'further'}"
         done = pretrained(
             module,
-            text,
+            Corpus.open(corpus, module.tokenizer),
             checkpoint_dir=checkpoint_dir,
             rows=rows,
             settings=settings,
@@ -111,6 +119,8 @@ def pretrain(
             validation=None if validation is None else Corpus.open(validation, module.tokenizer),
             use_vdl=tensorboard,
             measure_first=name is not None,
+            name=called,
+            announce=note,
             **options,
         )
     best = checkpoint_dir / "best_model"

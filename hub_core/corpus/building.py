@@ -14,7 +14,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -41,8 +41,8 @@ from hub_core.text.tokenizer import Tokenizer
 
 #: Characters that travel to a worker together.
 _SHARE = 1 << 18
-#: Shares between two entries of the journal.
-_JOURNAL_SHARES = 32
+#: Shares between two entries of the journal: some seconds of the slowest segmenter.
+_JOURNAL_SHARES = 8
 _BUILDING, _JOURNAL = ".building", "journal.json"
 #: The parts while they grow, and their types; that of the ids is the tokenizer's.
 _PARTS = {"ids": None, "joined": np.dtype(np.bool_), "lengths": np.dtype(np.int32), "sentences": np.dtype(np.int64)}
@@ -168,7 +168,7 @@ def _check_same(before: dict[str, Any], now: dict[str, Any], prefix: Path) -> No
     if differences:
         raise ResumeError(
             f"{prefix} is another corpus, or the beginning of one:\n" + "\n".join(differences) + "\n"
-            "name another --output, or remove it"
+            f"name another --output, or remove {prefix}.*, {prefix}_* and {prefix}{_BUILDING}"
         )
 
 
@@ -196,21 +196,27 @@ class _Parts:
                 file.truncate(size)
                 self._files[name] = file
             self._open = stack.pop_all()
+        self._save()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._open.close()
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        # On a full disk nothing can be noted; what is not is encoded again.
+        with suppress(OSError), self._open:
+            if kind is not None and self._folder.is_dir():
+                self._save()
 
     def add(self, part: Encoded) -> None:
         """Write a share."""
+        sizes, counts = dict(self.state.sizes), dict(self.state.counts)
         try:
             for name, file in self._files.items():
                 array = np.ascontiguousarray(getattr(part, name), dtype=self._types[name])
                 file.write(array.data)
-                self.state.sizes[name] += array.nbytes
-            self.state.shares += 1
-            self.state.counts["characters"] += part.characters
-            self.state.counts["unknown"] += part.unknown
+                sizes[name] += array.nbytes
+            counts["characters"] += part.characters
+            counts["unknown"] += part.unknown
+            # All at once: an interruption while a part grows leaves the state of the share before.
+            self.state = _State(self.state.shares + 1, sizes, counts)
             self._unsaved += 1
             if self._unsaved >= _JOURNAL_SHARES:
                 self._save()
@@ -233,8 +239,7 @@ class _Parts:
         self._save()
         arrays = {name: self._array(name) for name in _PARTS}
         if not len(arrays["ids"]):
-            self.__exit__()
-            shutil.rmtree(self._folder)
+            self._remove()
             raise DataError([f"{', '.join(self._plan['sources'])}: no text in it; nothing was built"])
         for name, ending in (("ids", IDS), ("joined", WORDS)):
             with atomic_file(beside(self._prefix, ending)) as staged:
@@ -248,7 +253,10 @@ class _Parts:
             **self.state.counts,
         }
         write_about(self._prefix, {**self._plan, "counts": counts})
-        self.__exit__()
+        self._remove()
+
+    def _remove(self) -> None:
+        self._open.close()
         shutil.rmtree(self._folder)
 
     def _array(self, name: str) -> Any:

@@ -31,10 +31,12 @@ def convert_corpus(
     """
     target, options = Path(output), read or ReadOptions()
     documents = characters = 0
-    opener = _opener(target)
+    opener, sources = _opener(target), find_sources(inputs)
+    if any(source.path.resolve() == target.resolve() for source in sources):
+        raise SettingsError(f"{target} is among what is read; name another --output, outside of the inputs")
     with atomic_file(target) as staged:
         with opener(staged) as stream:
-            for source in find_sources(inputs):
+            for source in sources:
                 for document in read_documents(source, options):
                     text = "\n".join(document.lines)
                     if len(text) >= min_chars:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from hub_core.corpus.store import token_type
 from hub_core.corpus.units import EntityFinder, Lexicon
 from hub_core.errors import DataError
 from hub_core.examples import Array
-from hub_core.plugins import catalog
+from hub_core.plugins import PLUGIN_FILE, catalog, source_of
 from hub_core.text.tokenizer import Tokenizer
 
 #: Pieces of text up to this many characters are remembered with their tokens, so many of them.
@@ -64,6 +65,48 @@ class Encoded:
     unknown: int
 
 
+@dataclass(frozen=True)
+class _Share:
+    """The sentences of some documents: each with the words it was given as, if it was, and its document's number."""
+
+    documents: Sequence[Document]
+    sentences: list[str]
+    words: list[Sequence[str]]
+    owners: list[int]
+
+    @cached_property
+    def text(self) -> str:
+        """The sentences with breaks between them."""
+        return _BREAK.join(self.sentences)
+
+    @cached_property
+    def starts(self) -> Array:
+        """Where each sentence begins in the text, and where one more would."""
+        lengths = np.array([0, *map(len, self.sentences)], dtype=np.int64)
+        return np.cumsum(lengths) + np.arange(len(lengths))
+
+    def word_ends(self, words: Sequence[Sequence[str]]) -> Array:
+        """By character of the text: whether one of the words that each sentence is cut into ends before it.
+
+        Words may leave out white space. Raises DataError where they leave out more.
+        """
+        found = np.zeros(len(self.text) + 2, dtype=np.bool_)
+        counts = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
+        lengths = np.fromiter((len(word) for cut in words for word in cut), dtype=np.int64, count=int(counts.sum()))
+        bounds = np.concatenate([[0], np.cumsum(counts)])
+        ends = np.concatenate([[0], np.cumsum(lengths)])
+        found[ends[1:] + np.repeat(self.starts[:-1] - ends[bounds[:-1]], counts)] = True
+        for number in np.flatnonzero(np.diff(ends[bounds]) != np.diff(self.starts) - 1).tolist():
+            start, sentence = int(self.starts[number]), self.sentences[number]
+            placed = _spans_of(words[number], sentence)
+            if placed is None:
+                where = self.documents[self.owners[number]].where
+                raise DataError([f"{where}: the segmenter's words are not the text: {sentence[:40]!r}"])
+            found[start : start + len(sentence)] = False
+            found[start + np.array(placed, dtype=np.int64).flatten()] = True
+        return found
+
+
 class Encoder:
     """Encodes documents. Travels to other machines as the tokenizer's files, and loads them there when it is used."""
 
@@ -79,6 +122,9 @@ class Encoder:
             files = {
                 str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
             }
+        # A module may bring its tokenizer's code; it ran here, so it was agreed to.
+        if (source := source_of(type(tokenizer))) is not None:
+            files[PLUGIN_FILE] = source
         return cls(files, manifest, options)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -86,65 +132,67 @@ class Encoder:
 
     def __call__(self, documents: Sequence[Document]) -> Encoded:
         """Encode documents; those without a token are left out."""
-        sentences: list[str] = []
-        given: list[Sequence[str]] = []
-        owners: list[int] = []
-        for number, document in enumerate(documents):
-            for sentence, found in self._sentences(document):
-                sentences.append(sentence)
-                given.append(found)
-                owners.append(number)
-        text = _BREAK.join(sentences)
-        ids, first, last = self._tokens(text)
-        starts = np.cumsum([0, *map(len, sentences)], dtype=np.int64) + np.arange(len(sentences) + 1)
+        share = self._share(documents)
+        starts = share.starts
+        ids, first, last = self._tokens(share.text)
         joined = np.zeros(len(ids), dtype=np.bool_)
         if self._has_units:
-            cut = np.full(len(text) + 2, self._options.whole_word == "none")
-            if self._options.whole_word != "none" and not self._cut_at_once(cut, text):
-                words = given if self._options.whole_word == "given" else list(map(self._segmenter.cut, sentences))
-                _cut_each(cut, words, sentences, starts, [documents[owner].where for owner in owners])
-            cut[starts[:-1]] = cut[starts[1:] - 1] = True
-            self._join_spans(cut, sentences, starts)
+            ends = self._unit_ends(share)
             # Tokens of one word may all have the span of the whole word: they begin before the last one ends.
-            joined[1:] = (first[1:] < last[:-1]) | ((first[1:] == last[:-1]) & ~cut[first[1:]])
-        counts = np.bincount(np.searchsorted(starts, first, side="right") - 1, minlength=len(sentences))
+            joined[1:] = (first[1:] < last[:-1]) | ((first[1:] == last[:-1]) & ~ends[first[1:]])
+        counts = np.bincount(np.searchsorted(starts, first, side="right") - 1, minlength=len(share.sentences))
         kept = counts > 0
-        per_document = np.bincount(np.array(owners, dtype=np.int64)[kept], minlength=len(documents))
+        per_document = np.bincount(np.array(share.owners, dtype=np.int64)[kept], minlength=len(documents))
         return Encoded(
             ids.astype(token_type(self._tokenizer.vocab_size)),
             joined,
             counts[kept].astype(np.int32),
             per_document[per_document > 0],
-            int(starts[-1]) - len(sentences),
+            sum(map(len, share.sentences)),
             int((ids == self._tokenizer.unk_id).sum()),
         )
+
+    def _share(self, documents: Sequence[Document]) -> _Share:
+        sentences: list[str] = []
+        words: list[Sequence[str]] = []
+        owners: list[int] = []
+        for number, document in enumerate(documents):
+            for sentence, given in self._sentences(document):
+                sentences.append(sentence)
+                words.append(given)
+                owners.append(number)
+        return _Share(documents, sentences, words, owners)
 
     @property
     def _has_units(self) -> bool:
         return self._options.whole_word != "none" or bool(self._options.lexicon or self._options.entities)
 
-    def _cut_at_once(self, cut: Array, text: str) -> bool:
-        """Set where words end in sentences with breaks between them, by one call of a segmenter that reads by line.
+    def _unit_ends(self, share: _Share) -> Array:
+        """By character of the share's text: whether a unit ends before it."""
+        if self._options.whole_word == "none":
+            ends = np.ones(len(share.text) + 2, dtype=np.bool_)
+        elif self._options.whole_word == "given":
+            ends = share.word_ends(share.words)
+        else:
+            ends = self._segmented(share)
+        ends[share.starts[:-1]] = ends[share.starts[1:] - 1] = True
+        if self._options.lexicon or self._options.entities:
+            for begin, spans in zip(share.starts.tolist(), self._spans(share.sentences), strict=False):
+                for first, last in spans:
+                    ends[begin + first + 1 : begin + last] = False
+                    ends[[begin + first, begin + last]] = True
+        return ends
 
-        Returns False, and sets nothing, for another segmenter, and where words are left out.
-        """
-        if self._options.whole_word == "given" or not getattr(self._segmenter, "by_line", False):
-            return False
-        words = self._segmenter.cut(text)
-        ends = np.cumsum(np.fromiter(map(len, words), dtype=np.int64, count=len(words)))
-        if len(ends) and int(ends[-1]) != len(text):
-            return False
-        cut[ends] = True
-        return True
-
-    def _join_spans(self, cut: Array, sentences: list[str], starts: Array) -> None:
-        """Set that nothing ends within what is larger than a word."""
-        if not self._options.lexicon and not self._options.entities:
-            return
-        for begin, spans in zip(starts.tolist(), self._spans(sentences), strict=False):
-            for first, last in spans:
-                cut[begin + first + 1 : begin + last] = False
-                cut[[begin + first, begin + last]] = True
+    def _segmented(self, share: _Share) -> Array:
+        """As `_unit_ends`, of the segmenter's words."""
+        if getattr(self._segmenter, "by_line", False):
+            words = self._segmenter.cut(share.text)
+            bounds = np.cumsum(np.fromiter(map(len, ["", *words]), dtype=np.int64, count=len(words) + 1))
+            if int(bounds[-1]) == len(share.text):  # it left out no white space
+                ends = np.zeros(len(share.text) + 2, dtype=np.bool_)
+                ends[bounds] = True
+                return ends
+        return share.word_ends(list(map(self._segmenter.cut, share.sentences)))
 
     def _spans(self, sentences: list[str]) -> Iterable[list[tuple[int, int]]]:
         """What is larger than a word in each sentence; phrases of the lexicon win over what the module finds."""
@@ -175,20 +223,13 @@ class Encoder:
             gaps = np.flatnonzero(np.diff(others) > 1)
             begins = others[np.concatenate([[0], gaps + 1])]
             stops = others[np.concatenate([gaps, [len(others) - 1]])] + 1
-            more: list[int] = []
-            begun: list[int] = []
-            ended: list[int] = []
-            counts: list[int] = []
-            for begin, stop in zip(begins.tolist(), stops.tolist(), strict=True):
-                numbers, from_here, to_here = self._piece(text[begin:stop])
-                more += numbers
-                begun += from_here
-                ended += to_here
-                counts.append(len(numbers))
-            offsets = np.repeat(begins, counts)
-            ids.append(np.array(more, dtype=np.int32))
-            first.append(np.array(begun, dtype=np.int64) + offsets)
-            last.append(np.array(ended, dtype=np.int64) + offsets)
+            pieces = [text[begin:stop] for begin, stop in zip(begins.tolist(), stops.tolist(), strict=True)]
+            known = {piece: self._piece(piece) for piece in set(pieces)}
+            numbers, begun, ended = zip(*map(known.__getitem__, pieces), strict=True)
+            offsets = np.repeat(begins, list(map(len, numbers)))
+            ids.append(np.fromiter(chain.from_iterable(numbers), dtype=np.int32, count=len(offsets)))
+            first.append(np.fromiter(chain.from_iterable(begun), dtype=np.int64, count=len(offsets)) + offsets)
+            last.append(np.fromiter(chain.from_iterable(ended), dtype=np.int64, count=len(offsets)) + offsets)
         starts = np.concatenate(first)
         order = np.argsort(starts, kind="stable")
         return np.concatenate(ids)[order], starts[order], np.concatenate(last)[order]
@@ -214,17 +255,20 @@ class Encoder:
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
-        kind: type[Tokenizer] = catalog().get("tokenizer", str(self._manifest["type"]))
         with tempfile.TemporaryDirectory(prefix="hub-corpus-") as name:
             for path, content in self._files.items():
                 place = Path(name) / path
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(content)
+            known = catalog()
+            if PLUGIN_FILE in self._files:
+                known = known.with_module("corpus", "tokenizer", Path(name))
+            kind: type[Tokenizer] = known.get("tokenizer", str(self._manifest["type"]))
             return kind.from_folder(Path(name), self._manifest)
 
     @cached_property
     def _segmenter(self) -> Any:
-        return catalog().get("segmenter", self._options.whole_word)()
+        return catalog().get("segmenter", self._options.whole_word, beside=["given", "none"])()
 
     @cached_property
     def _lone(self) -> Array:
@@ -238,27 +282,6 @@ class Encoder:
     @cached_property
     def _pieces(self) -> dict[str, tuple[list[int], list[int], list[int]]]:
         return {}
-
-
-def _cut_each(
-    cut: Array, words: Sequence[Sequence[str]], sentences: Sequence[str], starts: Array, where: Sequence[str]
-) -> None:
-    """Set where words end in sentences with breaks between them; a segmenter may drop white space, and nothing else.
-
-    Raises DataError where it drops more.
-    """
-    counts = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
-    lengths = np.fromiter((len(word) for found in words for word in found), dtype=np.int64, count=int(counts.sum()))
-    bounds = np.concatenate([[0], np.cumsum(counts)])
-    ends = np.concatenate([[0], np.cumsum(lengths)])
-    cut[ends[1:] + np.repeat(starts[:-1] - ends[bounds[:-1]], counts)] = True
-    for number in np.flatnonzero(np.diff(ends[bounds]) != np.diff(starts) - 1).tolist():
-        start, sentence = int(starts[number]), sentences[number]
-        placed = _spans_of(words[number], sentence)
-        if placed is None:
-            raise DataError([f"{where[number]}: the segmenter's words are not the text: {sentence[:40]!r}"])
-        cut[start : start + len(sentence)] = False
-        cut[start + np.array(placed, dtype=np.int64).flatten()] = True
 
 
 def _spans_of(words: Sequence[str], sentence: str) -> list[tuple[int, int]] | None:

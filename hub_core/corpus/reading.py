@@ -61,15 +61,16 @@ def find_sources(paths: Iterable[str | Path]) -> list[Source]:
     Raises NotFoundError for a path that is not there, SettingsError for a file of no known kind that is named itself,
     DataError where a folder or an archive has none of a known kind.
     """
-    found: list[Source] = []
+    found: dict[tuple[Path, str | None], Source] = {}
     for given in map(Path, paths):
         if not given.exists():
             raise NotFoundError(f"no file or folder {given}")
         inside = list(_inside(given))
         if not inside:
             raise DataError([f"{given} holds no text: files {', '.join((*_TEXT, *_LINES, *_PARQUET))}, also packed"])
-        found += inside
-    return found
+        for source in inside:
+            found.setdefault((source.path.resolve(), source.member), source)
+    return list(found.values())
 
 
 def _inside(path: Path) -> Iterator[Source]:
@@ -149,8 +150,12 @@ def _json_documents(source: Source, lines: Iterator[tuple[int, str]], options: R
             raise DataError([f"{where}: not JSON ({error})"]) from error
         text = record.get(options.key) if isinstance(record, dict) else None
         if not isinstance(text, str):
-            known = f"; it has {', '.join(map(str, record))}" if isinstance(record, dict) else ""
-            raise DataError([f"{where}: no text under {options.key!r}{known}"])
+            if isinstance(record, dict) and options.key in record:
+                told = f"{record[options.key]!r} under {options.key!r} is no text"
+            else:
+                known = f"; it has {', '.join(map(str, record))}" if isinstance(record, dict) else ""
+                told = f"no text under {options.key!r}{known}"
+            raise DataError([f"{where}: {told}"])
         yield from _document(text, where, options)
 
 

@@ -137,8 +137,8 @@ def check_tokenizer(about: Mapping[str, Any], tokenizer: Tokenizer, *, where: Pa
     if made["sha256"] != now["sha256"]:
         theirs, ours = (f"{one['size']:,} tokens, sha256 {one['sha256'][:12]}..." for one in (made, now))
         raise SettingsError(
-            f"{where} was built with another vocabulary ({theirs}) than the module's ({ours}); build it again with the "
-            "module as --tokenizer"
+            f"{where} was built with another vocabulary ({theirs}) than the module's ({ours}); build it again with "
+            "the module, or its vocab.txt, as --tokenizer"
         )
     if options[0] != options[1]:
         different = sorted(

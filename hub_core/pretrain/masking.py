@@ -94,7 +94,7 @@ class Masker:
         self._words = np.setdiff1d(np.arange(len(tokenizer)), self._specials)
         self._whole = options.masking != "token"
         order = "word" if options.masking == "token" else options.masking
-        self._order: Masking = catalog().get("masking", order)
+        self._order: Masking = catalog().get("masking", order, beside=["token"])
 
     def __call__(self, ids: Array, joined: Array, rng: Generator) -> tuple[Array, Array]:
         """The row as it is shown, and the positions of what is hidden in it, ascending.

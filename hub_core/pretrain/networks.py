@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,17 +14,14 @@ from hub_core.pretrain.task import Headless, PreTraining
 from hub_core.tasks.masked_lm import MaskedLm
 from hub_core.torch_module import TorchModule
 
-logger = logging.getLogger("hub_core")
-
-
 #: In the names of a head that judges the order of sentences, as `transformers` has them.
 _ORDER_HEADS = ("seq_relationship", "sop_classifier")
 
 
-def for_rows(module: TorchModule) -> TorchModule:
-    """The same network with the task that makes batches of a corpus's rows."""
+def for_rows(module: TorchModule, network: Any = None) -> TorchModule:
+    """The module with the task that makes batches of a corpus's rows, around `network` where one is given."""
     task = PreTraining((), module.task.options if module.task else None)
-    return TorchModule(module.spec, module.family, module.network, module.tokenizer, task)
+    return TorchModule(module.spec, module.family, network or module.network, module.tokenizer, task)
 
 
 def with_order(module: TorchModule, encoder: TorchModule | None = None) -> TorchModule:
@@ -44,7 +40,7 @@ def with_order(module: TorchModule, encoder: TorchModule | None = None) -> Torch
     if encoder is not None:
         prefix = str(network.base_model_prefix)
         _take_over(network, {f"{prefix}.{name}": value for name, value in encoder.network.state_dict().items()})
-    return for_rows(TorchModule(module.spec, module.family, network, module.tokenizer, module.task))
+    return for_rows(module, network)
 
 
 def with_detector(module: TorchModule, encoder: TorchModule | None = None) -> TorchModule:

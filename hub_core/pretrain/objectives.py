@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -26,6 +26,8 @@ class HiddenWords(Objective):
     Parts: ``mlm``, a mean over hidden tokens, and ``order``, one over rows that have two halves; the loss is their sum,
     as Devlin et al. 2019 and Lan et al. 2020 have it.
     """
+
+    asks_at_places: ClassVar[bool] = True
 
     def __init__(self, *, order: bool = False) -> None:
         super().__init__()

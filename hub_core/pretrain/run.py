@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -14,7 +12,8 @@ from hub_core.errors import DataError, SettingsError, unknown
 from hub_core.examples import Features
 from hub_core.pretrain.networks import for_rows, generator_for, with_detector, with_order
 from hub_core.pretrain.objectives import HiddenWords, ReplacedTokens, places_of
-from hub_core.pretrain.stream import RowOptions, Rows, split_documents
+from hub_core.pretrain.stream import MEASURING_SEED, RowOptions, Rows, shown_rows, split_documents
+from hub_core.spec import ModuleSpec, canonical, parse_manifest
 from hub_core.torch_module import TorchModule
 from hub_core.train.batches import to_torch
 from hub_core.train.callbacks import Callback
@@ -60,6 +59,9 @@ def pretrain(
     use_vdl: bool = True,
     log_interval: int = 50,
     callbacks: Sequence[Callback] = (),
+    name: str | None = None,
+    show: int = 2,
+    announce: Callable[[str], object] | None = None,
 ) -> PreTrained:
     """Train a module for masked-lm on a corpus: `epochs` times all of it, or ``settings.max_steps`` optimizer steps.
 
@@ -70,6 +72,8 @@ def pretrain(
     - `validation`: a corpus to measure on; without one a share `held_out` of the documents is. Measured, and saved as
       ``best_model`` where the loss is the lowest, every ``settings.eval_interval`` steps and at the end, and with
       `measure_first` before the first step too.
+    - `name`: what the result is called, where that is not the module's name; the module is then noted as its base.
+    - `announce`: gets lines about what begins, and `show` rows of it, as they are and as the module sees them.
 
     Raises SettingsError where the corpus was made with another tokenizer, DataError where it is too small, and what
     `hub_core.Trainer.train` raises.
@@ -81,14 +85,18 @@ def pretrain(
         check_tokenizer(one.about, module.tokenizer, where=one.prefix)
     if module.max_length is not None and options.length > module.max_length:
         raise SettingsError(f"{module.spec.title} takes rows of {module.max_length} tokens, not of {options.length}")
-    learnt, measured = split_documents(corpus, held_out=0 if validation is not None else held_out, seed=settings.seed)
+    learnt: Iterable[int]
+    measured: Iterable[int]
+    if validation is None:
+        held, (learnt, measured) = corpus, split_documents(corpus, held_out=held_out)
+    else:
+        held, learnt, measured = validation, range(len(corpus.documents) - 1), range(len(validation.documents) - 1)
     source = Rows(corpus, learnt, module.tokenizer, options, seed=settings.seed)
-    held = corpus if validation is None else validation
-    fixed_documents = measured if validation is None else range(len(held.documents) - 1)
-    fixed = Rows(held, fixed_documents, module.tokenizer, options, seed=settings.seed)
+    fixed = Rows(held, measured, module.tokenizer, options, seed=MEASURING_SEED)
     if not len(source.lengths) or not len(fixed.lengths):
         raise DataError([f"{corpus.prefix}: not enough text for rows to learn from, and rows to measure on"])
     module, goal = _prepared(module, objective, encoder, generator_share)
+    module.spec = _learnt_spec(module.spec, corpus, objective, name)
     trainer = Trainer(
         module,
         use_gpu=use_gpu,
@@ -101,6 +109,15 @@ def pretrain(
     )
     per_epoch = math.ceil(len(source.lengths) / (batch_size * settings.accumulation * trainer.processes.count))
     epochs = math.ceil(settings.max_steps / per_epoch) if settings.max_steps else epochs
+    if announce is not None:
+        steps = settings.max_steps or per_epoch * epochs
+        parameters = sum(parameter.numel() for parameter in module.network.parameters())
+        announce(
+            f"learns from {len(source.lengths):,} rows, measured on {len(fixed.lengths):,}; {parameters:,} parameters; "
+            f"{steps:,} steps of {batch_size * settings.accumulation * trainer.processes.count:,} rows"
+        )
+        for line in shown_rows(source, module.tokenizer, show):
+            announce(line)
     padding = {"input_ids": module.tokenizer.pad_id}
     evaluate = _evaluation(trainer, goal, fixed.fixed(), padding)
     before = evaluate() if measure_first else None
@@ -108,7 +125,13 @@ def pretrain(
         source,
         source.lengths.tolist(),
         max_seq_len=options.length,
-        fingerprint=_fingerprint(corpus, held, objective, options, held_out, generator_share),
+        fingerprint={
+            "corpus": corpus.fingerprint(),
+            "measured on": held.fingerprint() if validation is not None else f"{held_out} of the documents",
+            "objective": objective,
+            "rows": asdict(options),
+            **({"generator_share": generator_share} if objective == "rtd" else {}),
+        },
         epochs=epochs,
         batch_size=batch_size,
         num_workers=num_workers,
@@ -117,6 +140,25 @@ def pretrain(
         save_interval=epochs,
     )
     return PreTrained(module, result, before)
+
+
+def _learnt_spec(spec: ModuleSpec, corpus: Corpus, objective: str, name: str | None) -> ModuleSpec:
+    """What the manifest says of the result: what it has learnt; under another name, also on what it stands."""
+    counts = corpus.about["counts"]
+    learnt = f"{objective} on {corpus.prefix.name}, {counts['tokens']:,} tokens in {counts['documents']:,} documents"
+    if name is None or canonical(name) == spec.canonical:
+        return replace(spec, name=name or spec.name, summary=f"Pre-trained: {learnt}", metrics={}, files=())
+    derived = replace(
+        spec,
+        name=name,
+        version="0.1.0",
+        summary=f"{spec.title}, pre-trained further: {learnt}",
+        base=f"{spec.name}=={spec.version}",
+        also_versions=(),
+        metrics={},
+        files=(),
+    )
+    return parse_manifest(derived.to_json(), where=f"a module called {name!r}")
 
 
 def _row_options(rows: RowOptions, objective: str) -> RowOptions:
@@ -166,9 +208,3 @@ def _evaluation(
         return {"loss": sum(value for name, value in total.items() if name != "accuracy"), **total}
 
     return measured
-
-
-def _fingerprint(corpus: Corpus, measured: Corpus, objective: str, options: RowOptions, *numbers: float) -> str:
-    """What tells what this run learns, and from which rows, from others."""
-    told = [corpus.fingerprint(), measured.fingerprint(), objective, asdict(options), *numbers]
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]

@@ -19,6 +19,8 @@ from hub_core.text.tokenizer import Tokenizer
 ORDERS = ("none", "sop", "nsp")
 #: The epoch that validation rows are drawn for, whenever they are asked for.
 _FIXED = 2**31
+#: What is measured on does not depend on a run's seed, so that scores of several runs can be compared.
+MEASURING_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -162,26 +164,31 @@ class _Epoch(Sequence[Features]):
         return self._rows.row(self._epoch, range(len(self))[number])
 
 
-def split_documents(corpus: Corpus, *, held_out: float, seed: int) -> tuple[Array, Array]:
-    """The documents to learn from and those to measure on: a share `held_out` of them, drawn with a fixed seed.
+def split_documents(corpus: Corpus, *, held_out: float) -> tuple[Array, Array]:
+    """The documents to learn from and those to measure on: a share `held_out` of them, always the same ones.
 
-    Raises DataError where one of the two would be empty.
+    Raises SettingsError for a share that is not between 0 and 1, DataError where one of the two would be empty.
     """
+    if not 0 < held_out < 1:
+        raise SettingsError(f"held_out={held_out} must be between 0 and 1: what is learnt has to be measured")
     count = len(corpus.documents) - 1
-    order = np.random.default_rng([seed, 0]).permutation(count)
-    size = max(1, round(held_out * count)) if held_out else 0
+    order = np.random.default_rng(MEASURING_SEED).permutation(count)
+    size = max(1, round(held_out * count))
     if count - size < 1:
-        raise DataError([f"{corpus.prefix}: {count} document(s) are not enough to hold some out; give another corpus"])
+        raise DataError(
+            [
+                f"{corpus.prefix}: {count} document(s), of which {size} would be held out; measure on another corpus "
+                "(validation, --validation)"
+            ]
+        )
     return np.sort(order[size:]), np.sort(order[:size])
 
 
-def shown_rows(corpus: Corpus, tokenizer: Tokenizer, options: RowOptions, *, count: int, seed: int) -> list[str]:
-    """Rows for people to look at: each as it is, and as the module sees it."""
-    documents = range(min(count, len(corpus.documents) - 1))
-    rows = Rows(corpus, documents, tokenizer, options, seed=seed).epoch(0)[:count]
+def shown_rows(rows: Rows, tokenizer: Tokenizer, count: int) -> list[str]:
+    """The first rows for people to look at: the tokens of each as they are, and as the module sees them."""
     lines = []
-    for row in rows:
+    for row in rows.epoch(0)[:count]:
         ids, target = row.inputs["input_ids"], np.asarray(row.target)
-        true = np.where(target == IGNORE, ids, target)
-        lines += [f"text   {tokenizer.decode(true.tolist())}", f"shown  {tokenizer.decode(ids.tolist())}"]
+        for name, one in (("text ", np.where(target == IGNORE, ids, target)), ("shown", ids)):
+            lines.append(f"{name}  {' '.join(tokenizer.convert_ids_to_tokens(one.tolist()))}")
     return lines

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -12,18 +11,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
-import numpy as np
-
 from hub_core.errors import SettingsError, unknown
 from hub_core.examples import Array
 from hub_core.spec import safe_relative
+from hub_core.text.alignment import align
 from hub_core.text.encoding import Text, as_arrays, make_plan, pad_rows, rows_of, truncate
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-#: What stands for itself in `encode_with_offsets`: a word in Latin letters or digits, or one other character.
-_WORDS = re.compile(r"[A-Za-z0-9]+|[^\sA-Za-z0-9]")
 #: `encode_unit` remembers this many units (Chinese text has some ten thousand different characters).
 _UNITS_KEPT = 65_536
 #: Options that every tokenizer has.
@@ -138,16 +134,12 @@ class Tokenizer(ABC):
     def encode_with_offsets(self, text: str) -> tuple[list[int], Array]:
         """The ids of one text, and the characters that each stands for: int64 ``(tokens, 2)``, start and end.
 
-        Words of letters and digits, and every other character, are tokenised alone, unless a subclass knows better; the
-        tokens of one word all stand for the whole word.
+        Found by comparing the tokens with the text, unless a subclass knows better; see `hub_core.text.alignment`.
         """
-        ids: list[int] = []
-        offsets: list[tuple[int, int]] = []
-        for word in _WORDS.finditer(text):
-            pieces = self.encode_unit(word.group())
-            ids += pieces
-            offsets += [word.span()] * len(pieces)
-        return ids, np.array(offsets, dtype=np.int64).reshape(-1, 2)
+        ids = self.encode_text(text)
+        tokens = self.convert_ids_to_tokens(ids)
+        known = [None if number == self.unk_id else token for number, token in zip(ids, tokens, strict=True)]
+        return ids, align(known, text)
 
     def lone_characters(self) -> dict[str, int | None]:
         """Characters that are never a part of a token with others: the id of each, None where it is no token at all.

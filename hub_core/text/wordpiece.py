@@ -22,7 +22,7 @@ _CHOICES = {"symbols": ("isolate", "keep")}
 _SYMBOLS = r"[\p{S}\x{00AD}\x{00B2}\x{00BA}\x{3007}\x{00B5}\x{00D8}\x{014B}\x{01B1}]"
 
 #: What BERT's rules take for Chinese characters (the blocks of CJK ideographs).
-_IDEOGRAPHS = (
+IDEOGRAPHS = (
     *((0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F), (0x2B740, 0x2B81F)),
     *((0x2B920, 0x2CEAF), (0xF900, 0xFAFF), (0x2F800, 0x2FA1F)),
 )
@@ -68,7 +68,7 @@ class ErnieTokenizer(WordPieceTokenizer):
 def _stands_alone(character: str) -> bool:
     """Whether BERT's rules make a word of a character wherever it stands: an ideograph, or punctuation."""
     code = ord(character)
-    return any(low <= code <= high for low, high in _IDEOGRAPHS) or unicodedata.category(character).startswith("P")
+    return any(low <= code <= high for low, high in IDEOGRAPHS) or unicodedata.category(character).startswith("P")
 
 
 def _parts(path: Path, options: Mapping[str, Any]) -> dict[str, Any]:

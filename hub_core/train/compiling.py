@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from hub_core.nn.families import TransformersFamily
-from hub_core.tasks.masked_lm import MaskedLm
 from hub_core.torch_module import TorchModule
 
 #: What turns the traced network into code.
@@ -22,12 +21,12 @@ BACKEND = "inductor"
 MOST_LENGTHS = 8
 
 
-def compiled(module: TorchModule) -> TorchModule:
+def compiled(module: TorchModule, *, encoder_only: bool = False) -> TorchModule:
     """A module around the same weights whose network is compiled, one graph per shape, when it is first called.
 
-    Of masked-lm the encoder is: its head computes logits at some tokens only, at other ones in every step.
+    `encoder_only` leaves the heads of a `transformers` network as they are.
     """
-    if isinstance(module.task, MaskedLm) and isinstance(module.family, TransformersFamily):
+    if encoder_only and isinstance(module.family, TransformersFamily):
         network: Any = copy(module.network)
         encoder = str(network.base_model_prefix)
         parts = {name: _compiled(part) if name == encoder else part for name, part in network.named_children()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
@@ -38,6 +38,9 @@ class Objective(nn.Module, ABC):
     divides by the weight of the whole step over all micro-batches and processes, so that accumulation and several
     processes give exactly the gradient of one large batch.
     """
+
+    #: Whether it asks the module for logits at some tokens only, at other ones in every step.
+    asks_at_places: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, module: Any, batch: Batch) -> Step:

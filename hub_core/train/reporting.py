@@ -55,7 +55,12 @@ class Reporter:
         if self._visible:
             self._trackers = list(self._start())
         if self._first:
-            self._line(f"continuing at step {self._first} of {self._total}")
+            done = self._first == self._total
+            self._line(
+                f"all {self._total} steps are done already"
+                if done
+                else f"continuing at step {self._first} of {self._total}"
+            )
         return self
 
     def __exit__(
@@ -78,8 +83,9 @@ class Reporter:
         rate = (step - self._first) / max(1e-9, time.monotonic() - self._started)
         left = duration((self._total - step) / max(rate, 1e-9))
         within = (step - 1) % self._steps_per_epoch + 1
+        most = min(self._steps_per_epoch, self._total - step + within)
         self._line(
-            f"Epoch={int(row['epoch'])}/{self._epochs}, Step={within}/{self._steps_per_epoch} "
+            f"Epoch={int(row['epoch'])}/{self._epochs}, Step={within}/{most} "
             f"loss={row['loss']:.4f} lr={row['lr']:.6f} step/sec={rate:.2f} | ETA {left}"
         )
         self._scalars("TRAIN", row, step)

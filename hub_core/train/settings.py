@@ -28,7 +28,7 @@ class TrainSettings:
     'auto'
     """
 
-    seed: int = _setting(42, "seed of dropout and of the order of rows; for `hub train` also of new weights")
+    seed: int = _setting(42, "seed of the order of rows, of dropout and, for a command, of new weights")
     max_seq_len: int | None = _setting(None, "tokens per row, special ones included (default: the data set's, or 128)")
     optimizer: str = _setting("adamw", "optimizer: adamw, lamb, adam, adamax, sgd, adadelta, or a plugin's")
     learning_rate: float | None = _setting(

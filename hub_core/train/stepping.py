@@ -65,7 +65,11 @@ class Stepper:
             self._sharded = Sharded(self._model, self._optimizer, self._processes)
             self._prepared = self._sharded.module
         else:
-            self._prepared = self._processes.wrapped(compiled(self._model) if self._compiles else self._model)
+            self._prepared = self._processes.wrapped(self._compiled() if self._compiles else self._model)
+
+    def _compiled(self) -> TorchModule:
+        # A head that is asked at other places in every step would be traced again in every step.
+        return compiled(self._model, encoder_only=self._objective.asks_at_places)
 
     def train(self) -> None:
         """Training mode for what is trained; what is frozen has no dropout."""

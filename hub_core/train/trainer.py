@@ -6,7 +6,7 @@ import itertools
 import operator
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,7 +152,7 @@ class Trainer:
         lengths: Sequence[int],
         *,
         max_seq_len: int,
-        fingerprint: str,
+        fingerprint: str | Mapping[str, Any],
         epochs: int = 1,
         batch_size: int = 1,
         num_workers: int = 0,
@@ -295,7 +295,9 @@ class Trainer:
         if extra:
             self.optimizer.add_param_group({"params": extra})
 
-    def _description(self, data: str, plan: Plan, epochs: int, collate: Collate | None) -> dict[str, Any]:
+    def _description(
+        self, data: str | Mapping[str, Any], plan: Plan, epochs: int, collate: Collate | None
+    ) -> dict[str, Any]:
         """What makes this run this run: a state continues only under an equal description."""
         return {
             **describe_module(self.model),
