@@ -1,9 +1,9 @@
-"""Where the time goes, before and after: the profiles behind the three largest gains.
+"""Where the time goes, before and after: the profiles behind the largest gains.
 
     python -m benchmarks.profiles
 
-Prediction and training with the shape of rbt3 (torch's profiler, self time on the CPU), and the start of a command
-(seconds of imports by package).
+Prediction and training with the shape of rbt3 (torch's profiler, self time on the CPU), attention in bfloat16, and
+the start of a command (seconds of imports by package).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.measure import Contender, best_seconds, print_table
@@ -100,6 +101,23 @@ def training(module: TorchModule, samples: int) -> None:
     print_both(f"Training: AdamW and dropout as torch has them; fused, quick masks ({samples} rows)", before, after)
 
 
+def attention() -> None:
+    """Attention of one layer in bfloat16, forward and backward: torch's fused kernel, and matrix products."""
+    states = torch.randn(3, 16, 4, 128, 64, dtype=torch.bfloat16, requires_grad=True)
+    seen = torch.ones(16, 1, 128, 128, dtype=torch.bool)
+
+    def step() -> None:
+        for _ in range(20):
+            scaled_dot_product_attention(*states.unbind(), seen).sum().backward()
+
+    def quick() -> None:
+        with QuickDropout(), torch.autocast("cpu", dtype=torch.bfloat16):
+            step()
+
+    before, after = profiled(step, quick)
+    print_both("Attention in bfloat16, 20 times 16 rows of 128 tokens: fused; matrix products", before, after)
+
+
 def imports(*options: str) -> Times:
     """Seconds of ``hub run``, and of the imports of each package in it."""
     command = ["-m", "hub_core", "run", "bilstm-ner-zh", "新华社北京5月7日电", *options]
@@ -124,6 +142,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         prediction(make_module(3, "seq-cls", Path(scratch)), make_texts(options.texts))
         training(make_module(3, "token-cls", Path(scratch)), options.texts)
+    attention()
     print_both("hub run bilstm-ner-zh: torch; its graph", imports("--engine", "torch"), imports())
 
 

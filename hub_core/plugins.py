@@ -156,11 +156,11 @@ def _import_plugin(name: str, version: str, folder: Path, expected: str | None) 
         return sys.modules[qualified]
     module = ModuleType(qualified)
     module.__file__ = str(path)
-    _sources[qualified] = source
     sys.modules[qualified] = module  # before it runs: dataclasses and pickle look a class's module up there
     try:
         exec(compile(source, str(path), "exec"), module.__dict__)
     except BaseException:
         del sys.modules[qualified]
         raise
+    _sources[qualified] = source
     return module

@@ -95,6 +95,28 @@ def test_attention_is_torchs_where_the_mask_drops_nothing(
     assert torch.allclose(ours, scaled_dot_product_attention(query, key, value, given, scale=scale), atol=1e-12)
 
 
+@pytest.mark.parametrize("mask", ["none", "bool", "float"])
+def test_in_bfloat16_attention_is_torchs_with_a_gradient_and_without(
+    mask: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(2)
+    given = {"none": None, "bool": torch.rand(2, 1, 1, 7) > 0.3, "float": torch.randn(2, 1, 7, 7)}[mask]
+    plain, ours = (torch.randn(3, 2, 4, 7, 16, generator=torch.manual_seed(3), requires_grad=True) for _ in range(2))
+    with QuickDropout(), torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad():
+            fused = scaled_dot_product_attention(*ours.unbind(), given)
+        monkeypatch.setattr(quick, "scaled_dot_product_attention", None)
+        answer = scaled_dot_product_attention(*ours.unbind(), given)
+    expected = scaled_dot_product_attention(*plain.unbind(), given)
+    assert fused.dtype == answer.dtype == torch.bfloat16
+    for answers in (fused, answer):
+        assert torch.allclose(answers.float(), expected, atol=0.03)
+    weights = torch.randn(answer.shape)
+    (answer.float() * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert torch.allclose(ours.grad, plain.grad, atol=0.06)
+
+
 def test_attention_is_right_on_average() -> None:
     torch.manual_seed(3)
     query, key, value = torch.randn(3, 1, 2, 5, 8).unbind()

@@ -89,12 +89,7 @@ def convert(inputs: tuple[Path, ...], output: Path, min_chars: int, read: ReadOp
 )
 @click.option("--min-count", type=click.IntRange(min=1), default=2, help="Rarer pieces are left out.")
 @click.option("--lowercase/--no-lowercase", default=True, help="As the tokenizer's option of this name.")
-@click.option(
-    "--symbols",
-    type=_SYMBOLS,
-    default="isolate",
-    help="As the tokenizer's option of this name.",
-)
+@click.option("--symbols", type=_SYMBOLS, default="isolate", help="As the tokenizer's option of this name.")
 @_reading
 @json_flag
 def vocabulary(inputs: tuple[Path, ...], output: Path, read: ReadOptions, as_json: bool, **options: Any) -> None:
@@ -186,7 +181,7 @@ def build(
                 progress=advance,
             )
     except (KeyboardInterrupt, SystemExit):
-        note(f"stopped; the same command goes on with {output}.building")
+        note("stopped; the same command goes on where it was")
         raise
     counts = built.about["counts"]
     if (share := counts["unknown"] / counts["tokens"]) > _MANY_UNKNOWN:

@@ -90,9 +90,8 @@ def _each_setting(
     hints = get_type_hints(TrainSettings)
     for item in reversed(used):
         said, default = item.metadata["help"], (instead or {}).get(item.name, item.default)
-        if item.name in (instead or {}):
-            said = said.partition(" (default: ")[0]
-        text = f"{said[0].upper()}{said[1:]}." + ("" if default in (None, ()) else f"  [default: {default}]")
+        shown = item.metadata["unset"] if default in (None, ()) else default
+        text = f"{said[0].upper()}{said[1:]}." + ("" if shown == "" else f"  [default: {shown}]")
         flag = "--" + item.name.replace("_", "-")
         if hints[item.name] is bool:
             flag += "/--no-" + flag.removeprefix("--")

@@ -195,8 +195,8 @@ class _Parts:
                 file = stack.enter_context((self._folder / name).open("ab"))
                 file.truncate(size)
                 self._files[name] = file
+            self._save()
             self._open = stack.pop_all()
-        self._save()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:

@@ -151,7 +151,7 @@ def _json_documents(source: Source, lines: Iterator[tuple[int, str]], options: R
         text = record.get(options.key) if isinstance(record, dict) else None
         if not isinstance(text, str):
             if isinstance(record, dict) and options.key in record:
-                told = f"{record[options.key]!r} under {options.key!r} is no text"
+                told = f"{record[options.key]!r:.40} under {options.key!r} is no text"
             else:
                 known = f"; it has {', '.join(map(str, record))}" if isinstance(record, dict) else ""
                 told = f"no text under {options.key!r}{known}"
@@ -183,7 +183,7 @@ def _parquet_documents(source: Source, options: ReadOptions) -> Iterator[Documen
                 for text in batch.column(0).to_pylist():
                     number += 1
                     if not isinstance(text, str):
-                        raise DataError([f"{source.name}: row {number}: {text!r} is no text"])
+                        raise DataError([f"{source.name}: row {number}: {text!r:.40} is no text"])
                     yield from _document(text, f"{source.name}: row {number}", options)
         except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
             raise DataError([f"{source.name}: {error}"]) from error

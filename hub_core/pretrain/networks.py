@@ -21,7 +21,9 @@ _ORDER_HEADS = ("seq_relationship", "sop_classifier")
 def for_rows(module: TorchModule, network: Any = None) -> TorchModule:
     """The module with the task that makes batches of a corpus's rows, around `network` where one is given."""
     task = PreTraining((), module.task.options if module.task else None)
-    return TorchModule(module.spec, module.family, network or module.network, module.tokenizer, task)
+    return TorchModule(
+        module.spec, module.family, module.network if network is None else network, module.tokenizer, task
+    )
 
 
 def with_order(module: TorchModule, encoder: TorchModule | None = None) -> TorchModule:

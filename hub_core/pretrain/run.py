@@ -81,20 +81,7 @@ def pretrain(
     if objective not in OBJECTIVES:
         raise SettingsError(unknown("objective", objective, OBJECTIVES))
     settings, options = settings or TrainSettings(), _row_options(rows or RowOptions(), objective)
-    for one in [corpus] if validation is None else [corpus, validation]:
-        check_tokenizer(one.about, module.tokenizer, where=one.prefix)
-    if module.max_length is not None and options.length > module.max_length:
-        raise SettingsError(f"{module.spec.title} takes rows of {module.max_length} tokens, not of {options.length}")
-    learnt: Iterable[int]
-    measured: Iterable[int]
-    if validation is None:
-        held, (learnt, measured) = corpus, split_documents(corpus, held_out=held_out)
-    else:
-        held, learnt, measured = validation, range(len(corpus.documents) - 1), range(len(validation.documents) - 1)
-    source = Rows(corpus, learnt, module.tokenizer, options, seed=settings.seed)
-    fixed = Rows(held, measured, module.tokenizer, options, seed=MEASURING_SEED)
-    if not len(source.lengths) or not len(fixed.lengths):
-        raise DataError([f"{corpus.prefix}: not enough text for rows to learn from, and rows to measure on"])
+    source, fixed, measured_on = _rows(module, corpus, validation, options, held_out=held_out, seed=settings.seed)
     module, goal = _prepared(module, objective, encoder, generator_share)
     module.spec = _learnt_spec(module.spec, corpus, objective, name)
     trainer = Trainer(
@@ -109,7 +96,7 @@ def pretrain(
     )
     per_epoch = math.ceil(len(source.lengths) / (batch_size * settings.accumulation * trainer.processes.count))
     epochs = math.ceil(settings.max_steps / per_epoch) if settings.max_steps else epochs
-    if announce is not None:
+    if announce is not None and trainer.processes.is_main:
         steps = settings.max_steps or per_epoch * epochs
         parameters = sum(parameter.numel() for parameter in module.network.parameters())
         announce(
@@ -127,7 +114,7 @@ def pretrain(
         max_seq_len=options.length,
         fingerprint={
             "corpus": corpus.fingerprint(),
-            "measured on": held.fingerprint() if validation is not None else f"{held_out} of the documents",
+            "measured on": measured_on,
             "objective": objective,
             "rows": asdict(options),
             **({"generator_share": generator_share} if objective == "rtd" else {}),
@@ -140,6 +127,30 @@ def pretrain(
         save_interval=epochs,
     )
     return PreTrained(module, result, before)
+
+
+def _rows(
+    module: TorchModule, corpus: Corpus, validation: Corpus | None, options: RowOptions, *, held_out: float, seed: int
+) -> tuple[Rows, Rows, str]:
+    """The rows to learn from, those to measure on, and what is said of the latter where a run is resumed."""
+    for one in [corpus] if validation is None else [corpus, validation]:
+        check_tokenizer(one.about, module.tokenizer, where=one.prefix)
+    if module.max_length is not None and options.length > module.max_length:
+        raise SettingsError(f"{module.spec.title} takes rows of {module.max_length} tokens, not of {options.length}")
+    held, told = (
+        (corpus, f"{held_out} of the documents") if validation is None else (validation, validation.fingerprint())
+    )
+    learnt: Iterable[int]
+    measured: Iterable[int]
+    if validation is None:
+        learnt, measured = split_documents(corpus, held_out=held_out)
+    else:
+        learnt, measured = range(len(corpus.documents) - 1), range(len(validation.documents) - 1)
+    source = Rows(corpus, learnt, module.tokenizer, options, seed=seed)
+    fixed = Rows(held, measured, module.tokenizer, options, seed=MEASURING_SEED)
+    if not len(source.lengths) or not len(fixed.lengths):
+        raise DataError([f"{corpus.prefix}: not enough text for rows to learn from, and rows to measure on"])
+    return source, fixed, told
 
 
 def _learnt_spec(spec: ModuleSpec, corpus: Corpus, objective: str, name: str | None) -> ModuleSpec:

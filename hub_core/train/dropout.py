@@ -58,8 +58,8 @@ def _attention(
 ) -> Tensor:
     """Attention as torch computes it where probabilities are dropped: scores, softmax, dropout, weighted sum.
 
-    So it is computed in bfloat16 as well, dropout or not: the backward pass of torch's fused kernel for a CPU takes four
-    times as long in that precision.
+    In bfloat16 it is computed so with or without dropout: there the backward pass of torch's fused kernel for a CPU is
+    slower by far (docs/performance.md).
     """
     scale = options.pop("scale", None) or query.shape[-1] ** -0.5
     drops = _quick(query, dropout_p)

@@ -16,8 +16,9 @@ from hub_core.errors import SettingsError, unknown
 from hub_core.paths import read_given_json
 
 
-def _setting(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
+def _setting(default: Any, text: str, *, unset: str = "") -> Any:
+    """A setting; `unset` says what None stands for."""
+    return field(default=default, metadata={"help": text, "unset": unset})
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,15 @@ class TrainSettings:
     """
 
     seed: int = _setting(42, "seed of the order of rows, of dropout and, for a command, of new weights")
-    max_seq_len: int | None = _setting(None, "tokens per row, special ones included (default: the data set's, or 128)")
+    max_seq_len: int | None = _setting(None, "tokens per row, special ones included", unset="the data set's, or 128")
     optimizer: str = _setting("adamw", "optimizer: adamw, lamb, adam, adamax, sgd, adadelta, or a plugin's")
     learning_rate: float | None = _setting(
-        None, "peak learning rate (default: 5e-5 for Adam and its kin, torch's own for others: sgd 0.001, adadelta 1)"
+        None, "peak learning rate", unset="5e-5 for Adam and its kin, torch's own for others: sgd 0.001, adadelta 1"
     )
     weight_decay: float | None = _setting(
-        None, "weight decay, of which biases and norms have none (default: the optimizer's own: adamw 0.01, others 0)"
+        None,
+        "weight decay, of which biases and norms have none",
+        unset="the optimizer's own: adamw 0.01, others 0",
     )
     layer_decay: float = _setting(
         1.0, "every block's learning rate as a share of the one's above it; embeddings have the lowest, the head all"
@@ -70,7 +73,7 @@ class TrainSettings:
     ema: float = _setting(0.0, "decay of a moving average of the weights, evaluated and saved in their place; 0: none")
     evaluate_every: int = _setting(1, "epochs between evaluations (the last epoch is always evaluated)")
     eval_interval: int = _setting(0, "optimizer steps between evaluations, in place of epochs; 0: by epoch")
-    metric: str | None = _setting(None, "metric that picks the best model (default: the task's own); larger is better")
+    metric: str | None = _setting(None, "metric that picks the best model; larger is better", unset="the task's own")
     patience: int = _setting(0, "stop after so many evaluations in a row without a better one; 0: never")
     min_delta: float = _setting(0.0, "by how much the metric must be larger for patience to count it as better")
     save_dtype: Literal["float32", "float16", "bfloat16"] = _setting("float32", "how checkpoints store the weights")
