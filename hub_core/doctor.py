@@ -169,7 +169,7 @@ def _probe(engine: str) -> tuple[Finding, dict[str, Any]]:
 def _devices(told: dict[str, Any]) -> Iterator[Finding]:
     """The devices that torch computed on, and what ``dtype="auto"`` means there."""
     for row in told.get("devices", ()):
-        native = "bfloat16 is native, and what auto computes in" if row["bfloat16"] else "no native bfloat16: float32"
+        native = "auto computes in bfloat16" if row["bfloat16"] else "auto computes in float32"
         yield Finding("devices", row["name"], "ok", f"{row['about']}; {native}")
     if told and len(told["devices"]) == 1:
         remedy = "for a GPU: its driver (`nvidia-smi` shows it), and a torch that is built for CUDA"

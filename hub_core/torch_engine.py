@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -96,7 +98,8 @@ def to_device(array: Any, device: torch.device) -> torch.Tensor:
 class Lowered:
     """Keeps a copy of a network in a lower precision for as long as the network's weights stay what they are.
 
-    A change is seen by torch's version counters, which writes through ``parameter.data`` pass by.
+    A change is seen by torch's version counters, which writes through ``parameter.data`` pass by. So do fused
+    optimizers; their steps are counted for them.
     """
 
     def __init__(self) -> None:
@@ -110,10 +113,30 @@ class Lowered:
         state = (dtype, tuple((tensor.data_ptr(), tensor._version) for tensor in tensors))
         with self._lock:
             if self._copy is None or self._state != state:
+                _count_fused_steps()
                 with torch.inference_mode(False), torch.no_grad():
                     self._copy = copy.deepcopy(network).to(dtype).eval().requires_grad_(requires_grad=False)
                 self._state = state
             return self._copy
+
+
+@functools.cache
+def _count_fused_steps() -> None:
+    """Let every fused step raise the version counters of what it changed, as the steps of other optimizers do."""
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    register_optimizer_step_post_hook(_count_step)
+
+
+def _count_step(optimizer: torch.optim.Optimizer, *_: object) -> None:
+    changed = [
+        parameter
+        for group in optimizer.param_groups
+        if group.get("fused")
+        for parameter in group["params"]
+        if parameter.grad is not None
+    ]
+    torch.autograd.graph.increment_version(changed)
 
 
 def chosen_dtype(name: str, device: torch.device, *, lowers: bool) -> torch.dtype:
@@ -131,7 +154,12 @@ def chosen_dtype(name: str, device: torch.device, *, lowers: bool) -> torch.dtyp
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device multiplies bfloat16 numbers by itself (AVX-512 BF16, AMX; NVIDIA since Ampere)."""
+    """Whether a device multiplies bfloat16 numbers by itself (AVX-512 BF16, AMX; NVIDIA since Ampere).
+
+    ``$HUB_BFLOAT16`` (0 or 1) says otherwise, so that ``auto`` means the same on different machines.
+    """
+    if (said := os.environ.get("HUB_BFLOAT16", "")) in ("0", "1"):
+        return said == "1"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()

@@ -32,6 +32,18 @@ def hub_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.fixture(autouse=True)
+def float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``auto`` mean the same on every machine, in other processes too: float32."""
+    monkeypatch.setenv("HUB_BFLOAT16", "0")
+
+
+@pytest.fixture
+def bfloat16(monkeypatch: pytest.MonkeyPatch, float32: None) -> None:
+    """Let ``auto`` mean bfloat16, which torch does by other means where the processor lacks it."""
+    monkeypatch.setenv("HUB_BFLOAT16", "1")
+
+
 @pytest.fixture
 def data_home() -> Path:
     """The folder of public data sets (``HUB_DATA_HOME``); the test is skipped where it is absent."""

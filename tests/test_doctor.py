@@ -54,7 +54,7 @@ class TestEngines:
         import torch
 
         assert found["devices", "cpu"]["found"].startswith(torch.backends.cpu.get_cpu_capability())
-        native = "bfloat16 is native" in found["devices", "cpu"]["found"]
+        native = "auto computes in bfloat16" in found["devices", "cpu"]["found"]
         assert native == has_bfloat16(torch.device("cpu"))
         assert (("devices", "cuda") in found) != torch.cuda.is_available()
 
@@ -108,8 +108,8 @@ class TestEngines:
         gpu = {"name": "cuda:0", "about": "NVIDIA H200, 140 GiB", "bfloat16": True}
         rows = list(doctor._devices({"devices": [*WORKING["devices"], gpu]}))
         assert [(row.name, row.state, row.found) for row in rows] == [
-            ("cpu", "ok", "AVX2; no native bfloat16: float32"),
-            ("cuda:0", "ok", "NVIDIA H200, 140 GiB; bfloat16 is native, and what auto computes in"),
+            ("cpu", "ok", "AVX2; auto computes in float32"),
+            ("cuda:0", "ok", "NVIDIA H200, 140 GiB; auto computes in bfloat16"),
         ]
         assert [row.state for row in doctor._devices(WORKING)] == ["ok", "absent"]
         assert list(doctor._devices({})) == []

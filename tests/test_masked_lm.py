@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from command_line import Hub
+from safetensors.torch import load_file
 from tiny import tiny_module
 
 import hub_core as hub
@@ -65,6 +66,17 @@ def test_a_base_module_without_it_says_that_it_is_random(tmp_path: Path, caplog:
     assert "new masked-lm head, random until it is trained" in caplog.text
 
 
+def test_tied_weights_are_stored_once_as_transformers_does(module: TorchModule, tmp_path: Path) -> None:
+    module.save(tmp_path / "ours")
+    module.network.save_pretrained(tmp_path / "theirs")
+    ours, theirs = (set(load_file(tmp_path / name / "model.safetensors")) for name in ("ours", "theirs"))
+    assert ours == theirs < set(module.network.state_dict())
+    again = hub.Module(str(tmp_path / "ours"), task="masked-lm")
+    for name, tensor in module.network.state_dict().items():
+        assert torch.equal(again.network.state_dict()[name], tensor)
+    assert again.network.get_input_embeddings().weight is again.network.get_output_embeddings().weight
+
+
 def test_the_loss_is_that_of_transformers(module: TorchModule) -> None:
     rows = Dataset.from_rows(
         [("新[MASK]社", "华"), ("[MASK]海会[MASK]了", "今见"), ("北[MASK]", ["京"])], task="masked-lm"
@@ -76,7 +88,11 @@ def test_the_loss_is_that_of_transformers(module: TorchModule) -> None:
     torch.testing.assert_close(module.task.loss(module(batch.inputs).logits, batch) / 4, theirs.loss)
 
 
-def test_it_learns_and_measures(module: TorchModule, tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_it_learns_and_measures(
+    precision: str, module: TorchModule, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    request.getfixturevalue(precision)
     taught = [("新[MASK]社", "华"), ("[MASK]海会[MASK]了", "今见"), ("北[MASK]", "京")]
     rows = Dataset.from_rows(taught * 12, task="masked-lm")
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-2)

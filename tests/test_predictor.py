@@ -304,6 +304,21 @@ def test_lower_precision_follows_the_weights(tmp_path: Path) -> None:
     assert module.network.classifier.weight.dtype == torch.float32
 
 
+@pytest.mark.parametrize("options", [{}, {"fused": True}, {"foreach": True}])
+def test_the_lower_copy_follows_what_is_learnt(tmp_path: Path, options: dict[str, bool]) -> None:
+    module = tiny_module(tmp_path, task="seq-cls", labels=("a", "b"))
+    before = module.predict(["新华社北京"], dtype="bfloat16")[0]["label"]
+    optimizer = torch.optim.AdamW(module.parameters(), lr=0.1, **options)
+    wanted = 1 - ("a", "b").index(before)
+    inputs = {"input_ids": torch.tensor([[2, 5, 3]]), "attention_mask": torch.ones(1, 3, dtype=torch.long)}
+    for _ in range(20):
+        torch.nn.functional.cross_entropy(module(inputs).logits, torch.tensor([wanted])).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    assert module.predict(["新华社北京"], dtype="float32")[0]["label"] != before
+    assert module.predict(["新华社北京"], dtype="bfloat16")[0]["label"] != before
+
+
 def test_precisions_that_cannot_be_used_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tiny_module(tmp_path, task="seq-cls", labels=("a", "b"))
     with pytest.raises(SettingsError, match="unknown dtype 'bf16'; .*known: auto, bfloat16, float16, float32"):
@@ -318,4 +333,12 @@ def test_precisions_that_cannot_be_used_are_named(tmp_path: Path, monkeypatch: p
     ]:
         monkeypatch.setattr("hub_core.torch_engine.has_bfloat16", lambda device, has=has: has)
         assert chosen_dtype("auto", cpu, lowers=lowers) is expected
+    monkeypatch.undo()
+    for said, expected in (("0", torch.float32), ("1", torch.bfloat16)):
+        monkeypatch.setenv("HUB_BFLOAT16", said)
+        assert chosen_dtype("auto", cpu, lowers=True) is expected
+    for capability, expected in (("avx2", torch.float32), ("amx_bf16", torch.bfloat16)):
+        monkeypatch.setenv("HUB_BFLOAT16", "")
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda capability=capability: {capability: True})
+        assert chosen_dtype("auto", cpu, lowers=True) is expected
     assert tiny_module(tmp_path, family="bilstm").family.lowers is False

@@ -16,7 +16,7 @@ from torch import nn
 from hub_core.errors import ManifestError, NotFoundError, unknown
 from hub_core.examples import Array, Batch
 from hub_core.nn.joint import JointNetwork
-from hub_core.nn.weights import holds_head, load_network, write_weights
+from hub_core.nn.weights import distinct_tensors, holds_head, load_network, write_weights
 from hub_core.plugins import BROUGHT, Catalog
 from hub_core.spec import WEIGHTS, HeadSpec
 
@@ -143,7 +143,7 @@ class TransformersFamily:
 
     def save(self, network: nn.Module, folder: Path, *, dtype: str = "float32") -> None:
         """See `Family.save`."""
-        write_weights(network.state_dict(), folder / WEIGHTS, dtype=dtype)
+        write_weights(distinct_tensors(network), folder / WEIGHTS, dtype=dtype)
 
     def pretraining(self, config: Mapping[str, Any]) -> nn.Module:
         """The network that this architecture is pre-trained with, random. Raises NotFoundError where it has none."""

@@ -33,7 +33,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def write_weights(tensors: Mapping[str, torch.Tensor], path: Path, *, dtype: str = "float32") -> None:
-    """Write a safetensors file; floating tensors are stored as `dtype`, tied ones each in full."""
+    """Write a safetensors file; floating tensors are stored as `dtype`."""
     from safetensors.torch import save_file
 
     target = getattr(torch, dtype)
@@ -45,6 +45,17 @@ def write_weights(tensors: Mapping[str, torch.Tensor], path: Path, *, dtype: str
     mode = path.stat().st_mode  # what the user's umask gives; the library writes files that only the owner can read
     save_file(stored, path, metadata={"format": "pt"})
     path.chmod(mode)
+
+
+def distinct_tensors(network: nn.Module) -> dict[str, torch.Tensor]:
+    """A network's tensors by name; one of several names (tied weights) comes once, as `transformers` stores it."""
+    tensors: dict[str, torch.Tensor] = network.state_dict()
+    tied = _tied(network)
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name not in tied or tensors[tied[name]].data_ptr() != tensor.data_ptr()
+    }
 
 
 def load_network(
