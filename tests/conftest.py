@@ -12,6 +12,9 @@ from hypothesis import settings
 settings.register_profile("hub", derandomize=True, deadline=None)
 settings.load_profile("hub")
 
+# On every machine, and in other processes, `auto` means float32.
+os.environ["HUB_BFLOAT16"] = "0"
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -30,18 +33,6 @@ def hub_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("HUB_MIRRORS", raising=False)
     monkeypatch.delenv("HUB_OFFLINE", raising=False)
     return home
-
-
-@pytest.fixture(autouse=True)
-def float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let ``auto`` mean the same on every machine, in other processes too: float32."""
-    monkeypatch.setenv("HUB_BFLOAT16", "0")
-
-
-@pytest.fixture
-def bfloat16(monkeypatch: pytest.MonkeyPatch, float32: None) -> None:
-    """Let ``auto`` mean bfloat16, which torch does by other means where the processor lacks it."""
-    monkeypatch.setenv("HUB_BFLOAT16", "1")
 
 
 @pytest.fixture

@@ -88,11 +88,11 @@ def test_the_loss_is_that_of_transformers(module: TorchModule) -> None:
     torch.testing.assert_close(module.task.loss(module(batch.inputs).logits, batch) / 4, theirs.loss)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("bfloat16", ["0", "1"])
 def test_it_learns_and_measures(
-    precision: str, module: TorchModule, tmp_path: Path, request: pytest.FixtureRequest
+    bfloat16: str, module: TorchModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request.getfixturevalue(precision)
+    monkeypatch.setenv("HUB_BFLOAT16", bfloat16)
     taught = [("新[MASK]社", "华"), ("[MASK]海会[MASK]了", "今见"), ("北[MASK]", "京")]
     rows = Dataset.from_rows(taught * 12, task="masked-lm")
     optimizer = torch.optim.AdamW(module.parameters(), lr=1e-2)

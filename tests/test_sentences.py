@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -133,15 +134,15 @@ def test_losses_are_those_of_sentence_transformers(seed: int, rows: int, texts: 
 @pytest.mark.parametrize("family", ["bert", "bow"])
 def test_embeddings_learn(tmp_path: Path, family: str, loss: str) -> None:
     module = embedding(tmp_path, family=family, loss=loss)
-    rows = [(text, text[::-1], 1) for text in TEXTS] + [(*pair, 0) for pair in PAIRS]
+    # Which texts belong together has nothing to do with their characters.
+    rows = [(*pair, 1) for pair in PAIRS] + [(text, other, 0) for (text, _), (_, other) in pairwise(PAIRS)]
     data = Dataset.from_rows(rows * 8, task="embedding")
     optimizer = torch.optim.AdamW(module.parameters(), lr=3e-3)
     trainer = hub.Trainer(module, optimizer, checkpoint_dir=tmp_path / "ckpt", use_vdl=False)
     before = trainer.evaluate(data)["metrics"]
-    result = trainer.train(data, epochs=3, batch_size=10, eval_dataset=data)
+    result = trainer.train(data, epochs=8, batch_size=9, eval_dataset=data)
     assert result.best is not None
-    assert result.best["spearman"] >= before["spearman"]
-    assert result.best["spearman"] > 0.8
+    assert result.best["spearman"] > max(0.6, before["spearman"] + 0.2)
     assert result.best["recall@10"] == 1
 
 
