@@ -1,6 +1,7 @@
 """The losses of a training run as a picture: ``python -m benchmarks.curve CHECKPOINT_DIR curve.svg``.
 
-Reads the history in the newest state of the run: the loss that was logged, and what was measured on held-out rows.
+Reads the history in the newest state of the run: the loss that was logged, and what was measured on held-out rows. Of
+several folders each run goes on where the one before it ended.
 """
 
 from __future__ import annotations
@@ -22,6 +23,15 @@ def history(folder: Path) -> list[dict[str, float]]:
     if not states:
         raise SystemExit(f"{folder} has no state of a run")
     rows: list[dict[str, float]] = json.loads(states[-1].read_text(encoding="utf-8"))["progress"]["history"]
+    return rows
+
+
+def histories(folders: Sequence[Path]) -> list[dict[str, float]]:
+    """The histories of runs one after the other, with the steps counted on."""
+    rows: list[dict[str, float]] = []
+    for folder in folders:
+        done = rows[-1]["step"] if rows else 0
+        rows += [{**row, "step": done + row["step"]} for row in history(folder)]
     return rows
 
 
@@ -58,10 +68,10 @@ def curve(lines: dict[str, Points], *, across: str, down: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+", metavar="folder")
     parser.add_argument("picture", type=Path)
     options = parser.parse_args()
-    rows = history(options.folder)
+    rows = histories(options.folders)
     lines: dict[str, Points] = {
         "training": [(row["step"], row["loss"]) for row in rows if "lr" in row],
         "held-out rows": [(row["step"], row["loss"]) for row in rows if "accuracy" in row],
