@@ -137,14 +137,13 @@ def _rows(
         check_tokenizer(one.about, module.tokenizer, where=one.prefix)
     if module.max_length is not None and options.length > module.max_length:
         raise SettingsError(f"{module.spec.title} takes rows of {module.max_length} tokens, not of {options.length}")
-    held, told = (
-        (corpus, f"{held_out} of the documents") if validation is None else (validation, validation.fingerprint())
-    )
     learnt: Iterable[int]
     measured: Iterable[int]
     if validation is None:
+        held, told = corpus, f"{held_out} of the documents"
         learnt, measured = split_documents(corpus, held_out=held_out)
     else:
+        held, told = validation, validation.fingerprint()
         learnt, measured = range(len(corpus.documents) - 1), range(len(validation.documents) - 1)
     source = Rows(corpus, learnt, module.tokenizer, options, seed=seed)
     fixed = Rows(held, measured, module.tokenizer, options, seed=MEASURING_SEED)
