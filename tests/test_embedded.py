@@ -1,4 +1,4 @@
-"""The two modules that ship with the package: they answer at once, and score what their cards say."""
+"""The modules that ship with the package: they answer at once, and score what their cards say."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
 import hub_core as hub
 from hub_core.datasets import folder_dataset
@@ -44,9 +45,31 @@ def test_reviews_are_judged(judge: TorchModule) -> None:
     assert [answer["label"] for answer in judge.predict(texts)] == ["positive", "negative"]
 
 
-@pytest.mark.parametrize("name", ["bilstm-ner-zh", "bilstm-sentiment-zh"])
-def test_weights_are_small(name: str) -> None:
-    assert (bundled("modules") / name / "model.safetensors").stat().st_size <= 6_000_000
+def test_the_base_fills_in_what_transformers_does() -> None:
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    texts = ["新华社北京5月7[MASK]电", "中华人民共和[MASK]宪法", "本法自公布之日起施[MASK]。"]
+    answers = hub.Module("zh_mini_wwm", offline=True).predict(texts)
+    assert [answer["places"][0][0]["token"] for answer in answers] == ["日", "国", "行"]
+    folder = bundled("modules") / "zh_mini_wwm"
+    network, tokenizer = (
+        AutoModelForMaskedLM.from_pretrained(folder, dtype=torch.float32),
+        AutoTokenizer.from_pretrained(folder),
+    )
+    for text, answer in zip(texts, answers, strict=True):
+        inputs = tokenizer(text, return_tensors="pt")
+        (place,) = (inputs["input_ids"][0] == tokenizer.mask_token_id).nonzero().flatten().tolist()
+        with torch.inference_mode():
+            chances = network(**inputs).logits[0, place].softmax(-1)
+        assert tokenizer.convert_ids_to_tokens(int(chances.argmax())) == answer["places"][0][0]["token"]
+        assert float(chances.max()) == pytest.approx(answer["places"][0][0]["probability"], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "most"), [("bilstm-ner-zh", 6_000_000), ("bilstm-sentiment-zh", 6_000_000), ("zh_mini_wwm", 16_000_000)]
+)
+def test_weights_are_small(name: str, most: int) -> None:
+    assert (bundled("modules") / name / "model.safetensors").stat().st_size <= most
 
 
 def score(module: TorchModule, data: Path, split: str, tmp_path: Path, *, rows: int | None = None) -> dict[str, float]:
