@@ -52,7 +52,8 @@ def curve(lines: dict[str, Points], *, across: str, down: str) -> str:
         marks.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick}</text>')
     for share in (0, 0.25, 0.5, 0.75, 1):
         x, _ = at(share * last, low)
-        marks.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{share * last:,.0f}</text>')
+        anchor = "middle" if share < 1 else "end"
+        marks.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="{anchor}">{share * last:,.0f}</text>')
     for number, ((name, points), colour) in enumerate(zip(lines.items(), ("#8ab", "#c40"), strict=False)):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in points))
         marks.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
