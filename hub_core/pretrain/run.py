@@ -97,12 +97,8 @@ def pretrain(
     per_epoch = math.ceil(len(source.lengths) / (batch_size * settings.accumulation * trainer.processes.count))
     epochs = math.ceil(settings.max_steps / per_epoch) if settings.max_steps else epochs
     if announce is not None and trainer.processes.is_main:
-        steps = settings.max_steps or per_epoch * epochs
-        parameters = sum(parameter.numel() for parameter in module.network.parameters())
-        announce(
-            f"learns from {len(source.lengths):,} rows, measured on {len(fixed.lengths):,}; {parameters:,} parameters; "
-            f"{steps:,} steps of {batch_size * settings.accumulation * trainer.processes.count:,} rows"
-        )
+        count = batch_size * settings.accumulation * trainer.processes.count
+        announce(_beginning(module, source, fixed, steps=settings.max_steps or per_epoch * epochs, batch=count))
         for line in shown_rows(source, module.tokenizer, show):
             announce(line)
     padding = {"input_ids": module.tokenizer.pad_id}
@@ -150,6 +146,15 @@ def _rows(
     if not len(source.lengths) or not len(fixed.lengths):
         raise DataError([f"{corpus.prefix}: not enough text for rows to learn from, and rows to measure on"])
     return source, fixed, told
+
+
+def _beginning(module: TorchModule, source: Rows, fixed: Rows, *, steps: int, batch: int) -> str:
+    """How much there is to learn from, and of what."""
+    parameters = sum(parameter.numel() for parameter in module.network.parameters())
+    return (
+        f"learns from {len(source.lengths):,} rows, measured on {len(fixed.lengths):,}; {parameters:,} parameters; "
+        f"{steps:,} steps of {batch:,} rows"
+    )
 
 
 def _learnt_spec(spec: ModuleSpec, corpus: Corpus, objective: str, name: str | None) -> ModuleSpec:

@@ -1,4 +1,5 @@
-"""Dropout on a CPU, with masks that are drawn several times as fast as torch's (docs/performance.md).
+"""Dropout on a CPU, with masks that are drawn several times as fast as torch's, and attention in bfloat16
+(docs/performance.md).
 
 torch draws a CPU mask number by number out of one Mersenne twister. Here it comes in one block out of SFC64, sixteen
 bits per number.
@@ -33,7 +34,8 @@ def random_scale(like: Tensor, share: float) -> Tensor:
 
 
 class QuickDropout(TorchFunctionMode):
-    """Within this context dropout of CPU tensors, by itself and inside of attention, draws its masks quickly."""
+    """Within this context dropout of CPU tensors, by itself and inside of attention, draws its masks quickly, and
+    attention in bfloat16 has a quick backward pass."""
 
     def __torch_function__(
         self,
@@ -76,7 +78,9 @@ def _attention(
 
 def _lowered(query: Tensor) -> bool:
     """Whether a gradient is wanted of what is computed in bfloat16 on a CPU."""
-    return query.device.type == "cpu" and torch.is_grad_enabled() and torch.is_autocast_enabled("cpu")
+    if query.device.type != "cpu" or not torch.is_grad_enabled() or not torch.is_autocast_enabled("cpu"):
+        return False
+    return torch.get_autocast_dtype("cpu") is torch.bfloat16
 
 
 def _quick(tensor: Tensor, share: float) -> bool:
