@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 
 class HubError(Exception):
@@ -53,8 +54,11 @@ class ManifestError(HubError):
     """A module.json that is not valid. `problems` holds every problem found."""
 
     def __init__(self, where: str, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
+        self._where, self.problems = where, tuple(problems)
         super().__init__(f"{where} is not a valid manifest:\n" + "\n".join(f"  - {p}" for p in problems))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self._where, self.problems)
 
 
 class InstallError(HubError):
@@ -97,9 +101,13 @@ class DataError(HubError):
     """Rows of a file cannot be read. `problems` holds one ``file:line: what`` per problem."""
 
     def __init__(self, problems: Sequence[str], *, more: int = 0) -> None:
-        self.problems = tuple(problems)
+        self.problems, self._more = tuple(problems), more
         tail = f"\n  ... and {more} more" if more else ""
         super().__init__("unusable data:\n" + "\n".join(f"  {p}" for p in problems) + tail)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Errors of worker processes travel: exceptions are made again of their message otherwise.
+        return partial(type(self), more=self._more), (self.problems,)
 
 
 class DeviceError(HubError):

@@ -108,7 +108,7 @@ def read_given_json(path: Path) -> Any:
 
 
 def read_json_object(path: Path, *, error: type[HubError], remedy: str) -> dict[str, Any]:
-    """The JSON object in a file of HOME, empty where there is no such file.
+    """The JSON object in a file of ours, empty where there is no such file.
 
     Raises `error`, which says how to mend it, where the file cannot be read or holds something else.
     """

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import pickle
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,11 +25,11 @@ from hub_core.corpus.building import build_corpus
 from hub_core.corpus.converting import convert_corpus
 from hub_core.corpus.encoding import Encoded, EncodeOptions, Encoder
 from hub_core.corpus.paddlenlp import export_paddlenlp, import_paddlenlp
-from hub_core.corpus.reading import Document, ReadOptions, Source, find_sources, read_documents
+from hub_core.corpus.reading import Document, ReadOptions, Source, find_sources, passed_over, read_documents
 from hub_core.corpus.sentences import split_sentences
 from hub_core.corpus.store import Corpus
 from hub_core.corpus.units import Lexicon, read_lexicon
-from hub_core.errors import DataError, NotFoundError, ResumeError, SettingsError
+from hub_core.errors import DataError, ManifestError, NotFoundError, ResumeError, SettingsError
 from hub_core.registry import bundled_registry
 from hub_core.text.files import tokenizer_from_files
 from hub_core.text.tokenizer import Tokenizer
@@ -112,7 +114,8 @@ class TestEncoding:
         (folder / "text.jsonl").write_text(json.dumps({"text": "\n".join(lines)}), encoding="utf-8")
         documents = list(read_documents(Source(folder / "text.jsonl"), ReadOptions()))
         encoded = self.encoded(tokenizer, documents, "none")
-        sentences = [one for document in documents for line in document.lines for one in split_sentences(line)]
+        lines = [line.replace("[MASK]", "[ MASK]") for document in documents for line in document.lines]
+        sentences = [one for line in lines for one in split_sentences(line)]
         assert encoded.ids.tolist() == [number for one in sentences for number in tokenizer.encode_text(one)]
 
     @pytest.mark.parametrize("segmenter", ["jieba", "rjieba"])
@@ -135,6 +138,41 @@ class TestEncoding:
         text = written(tmp_path / "cut.txt", "新华社 北京 abc abc 5 月\n")
         built = build_corpus(tokenizer, [text], tmp_path / "c", encode=EncodeOptions("given"))
         assert units_of(built, tokenizer) == ["新华社", "北京", "[UNK]", "[UNK]", "5", "月"]
+
+    @pytest.mark.parametrize(
+        ("text", "separator", "sentences"),
+        [
+            ("café au lait", " ", ["café au lait"]),
+            ("привет мир", " ", ["привет мир"]),
+            ("한국 사람", " ", ["한국 사람"]),
+            ("Ann, Bob 去 了 。 新华 社 3 . 5 元 ！", " ", ["Ann, Bob去了。", "新华社3.5元！"]),
+            ("他/说。/我/走", "/", ["他说。", "我走"]),
+            ("It ends . Here it goes", " ", ["It ends.", "Here it goes"]),
+        ],
+    )
+    def test_sentences_of_given_words(
+        self, tokenizer: Tokenizer, text: str, separator: str, sentences: list[str]
+    ) -> None:
+        document = Document((text,), "here:1")
+        options = EncodeOptions("given", word_separator=separator)
+        found = Encoder.of(tokenizer, options)._share([document])
+        assert found.sentences == sentences
+        assert ["".join(words) for words in found.words] == sentences
+        whole = Encoder.of(tokenizer, replace(options, sentences="lines"))._share([document])
+        assert len(whole.sentences) == 1
+
+    def test_a_text_about_special_tokens(self, data_home: Path) -> None:
+        """It has none of them: a corpus's rows get theirs where they begin and end."""
+        tokenizer = tokenizer_from_files("wordpiece", vocab=data_home / WORDS[0])
+        document = Document(("用[MASK]和[SEP]，见(https://a.cn)[PAD]。",), "here:1")
+        encoded = self.encoded(tokenizer, [document], "jieba")
+        assert not set(encoded.ids.tolist()) & tokenizer.special_ids
+        assert tokenizer.convert_ids_to_tokens(encoded.ids.tolist())[:6] == ["用", "[", "ma", "##sk", "]", "和"]
+
+    def test_lines_are_sentences(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        text = written(tmp_path / "text.txt")
+        built = build_corpus(tokenizer, [text], tmp_path / "c", encode=EncodeOptions(sentences="lines"))
+        assert built.documents.tolist() == [0, 2, 3]
 
     def test_a_segmenter_that_loses_text(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         encoder = Encoder.of(tokenizer, EncodeOptions("jieba"))
@@ -174,7 +212,7 @@ class TestReading:
         ("name", "content", "message"),
         [
             ("a.txt", "好\n".encode("gb18030"), r"a\.txt:1: not UTF-8 \(byte 0xba"),
-            ("a.txt", "字".encode() * 50, r"a\.txt:1: a line of more than 20 characters"),
+            ("a.txt", "字".encode() * 50, r"a\.txt:1: a line of more than 80 bytes"),
             (
                 "a.txt",
                 "一二三四五六七\n".encode() * 5,
@@ -197,6 +235,47 @@ class TestReading:
         with pytest.raises(DataError, match=message):
             build_corpus(tokenizer, [tmp_path / name], tmp_path / "c", read=ReadOptions(max_document_chars=20))
         assert not (tmp_path / "c.json").exists()
+
+    def test_a_zip_with_a_password(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            archive.writestr("a.txt", TEXT)
+        content = bytearray((tmp_path / "a.zip").read_bytes())
+        content[6] |= 1  # of the member's own header, and of the archive's list: it is encrypted
+        content[content.index(b"PK\1\2") + 8] |= 1
+        (tmp_path / "a.zip").write_bytes(content)
+        with pytest.raises(DataError, match=r"a\.zip!a\.txt:1: cannot be read \(.*encrypted"):
+            build_corpus(tokenizer, [tmp_path / "a.zip"], tmp_path / "c")
+
+    def test_json_however_it_is_written(self, tmp_path: Path) -> None:
+        """A limit on characters is one on those of the text: not on how they are escaped, nor on other keys."""
+        record = {"text": "字😀" * 10, "other": "x" * 10_000}
+        text = written(tmp_path / "a.jsonl", json.dumps(record, ensure_ascii=True) + "\n")
+        (document,) = read_documents(Source(text), ReadOptions(max_document_chars=20))
+        assert document.lines == ("字😀" * 10,)
+        with pytest.raises(DataError, match=r"a\.jsonl:1: a document of more than 19 characters"):
+            list(read_documents(Source(text), ReadOptions(max_document_chars=19)))
+
+    def test_what_is_passed_over(self, tmp_path: Path) -> None:
+        written(tmp_path / "a" / "wiki_00")
+        written(tmp_path / "a" / "text.txt")
+        written(tmp_path / "a" / ".git" / "notes.txt")
+        with zipfile.ZipFile(tmp_path / "a" / "all.ZIP", "w") as archive:
+            for name in ("text.txt", "__MACOSX/._text.txt", "picture.png"):
+                archive.writestr(name, TEXT)
+        assert [source.name.rpartition("/a/")[2] for source in find_sources([tmp_path / "a"])] == [
+            "all.ZIP!text.txt",
+            "text.txt",
+        ]
+        found = [name.rpartition("/a/")[2] for name in passed_over([tmp_path / "a"])]
+        assert found == ["all.ZIP!picture.png", "wiki_00"]
+
+    def test_separators_and_keys(self, tmp_path: Path) -> None:
+        text = written(tmp_path / "a.txt", "一\n\n二\n===\n三\n")
+        documents = list(read_documents(Source(text), ReadOptions(separator="===")))
+        assert [one.lines for one in documents] == [("一", "二"), ("三",)]
+        lines = written(tmp_path / "a.jsonl", json.dumps({"text": "一", "body": "二"}))
+        (document,) = read_documents(Source(lines), ReadOptions(key="body"))
+        assert document.lines == ("二",)
 
     def test_nothing_to_read(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         (tmp_path / "empty").mkdir()
@@ -295,9 +374,61 @@ class TestBuilding:
         for ending in (".json", "_ids.npy", "_words.npy", "_idx.npz"):
             (tmp_path / f"c{ending}").unlink()
         (tmp_path / "left").rename(tmp_path / "c.building")
-        with pytest.raises(ResumeError, match=r"options.whole_word: 'jieba' there, 'none' now[\s\S]*c.building"):
-            build_corpus(tokenizer, [text], tmp_path / "c", encode=EncodeOptions("none"))
-        assert len(build_corpus(tokenizer, [text], tmp_path / "c").ids)
+        other = build_corpus(tokenizer, [text], tmp_path / "c", encode=EncodeOptions("none"))
+        assert not other.joined.any()
+
+    def test_a_command_that_was_mended(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        """What failed before anything was done does not stand in the way of what was meant."""
+        text = written(tmp_path / "text.txt")
+        with pytest.raises(NotFoundError, match="did you mean 'jieba'"):
+            build_corpus(tokenizer, [text], tmp_path / "c", encode=EncodeOptions("jeiba"))
+        text.write_bytes("好\n".encode("gb18030"))
+        with pytest.raises(DataError, match="not UTF-8"):
+            build_corpus(tokenizer, [text], tmp_path / "c")
+        assert len(build_corpus(tokenizer, [written(text)], tmp_path / "c").ids)
+
+    def test_one_build_at_a_time(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        text = written(tmp_path / "text.txt")
+
+        def another(encoder: Encoder, shares: Iterator[list[Document]]) -> Iterator[Encoded]:
+            with pytest.raises(ResumeError, match="another process is building"):
+                build_corpus(tokenizer, [text], tmp_path / "c")
+            return map(encoder, shares)
+
+        built = build_corpus(tokenizer, [text], tmp_path / "c", mapper=another)
+        assert built.documents.tolist() == [0, 4, 5]
+        assert sorted(path.name for path in tmp_path.glob("c*")) == ["c.json", "c_ids.npy", "c_idx.npz", "c_words.npy"]
+
+    def test_a_file_of_the_users(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        """What stands where the record would is never taken for one, nor is it said to be removed."""
+        one = written(tmp_path / "one.json", json.dumps({"text": TEXT}))
+        with pytest.raises(SettingsError, match=r"one\.json is among what is read; name another --output"):
+            build_corpus(tokenizer, [one], tmp_path / "one")
+        text = written(tmp_path / "text.txt")
+        for content in ("[]", '{"a": 1}\n{"b": 2}\n'):
+            written(one, content)
+            with pytest.raises(DataError, match=r"one\.json"):
+                build_corpus(tokenizer, [text], tmp_path / "one")
+            assert one.read_text(encoding="utf-8") == content
+        with pytest.raises(SettingsError, match="no prefix of file names"):
+            build_corpus(tokenizer, [text], ".")
+
+    def test_a_damaged_journal(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        written(tmp_path / "c.building" / "journal.json", "{")
+        with pytest.raises(ResumeError, match=r"journal\.json cannot be read.*remove .*c\.building to build anew"):
+            build_corpus(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "c")
+
+    def test_errors_of_other_processes(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        """They say the same there and here."""
+        with pytest.raises(SettingsError, match=r"rjieba needs its package|finds no entities"):
+            build_corpus(
+                *(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "c"),
+                encode=EncodeOptions(entities="bilstm-sentiment-zh"),
+                workers=2,
+            )
+        for error in (DataError(["a:1: no", "a:2: no"], more=3), ManifestError("module.json", ["no name"])):
+            again = pickle.loads(pickle.dumps(error))
+            assert (str(again), again.problems) == (str(error), error.problems)
 
     def test_a_file_counts_once(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         text = written(tmp_path / "text" / "a.txt")
@@ -329,10 +460,15 @@ class TestBuilding:
         assert len(Corpus.open(tmp_path / "c", longer).ids)
 
     def test_damaged_files(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
-        build_corpus(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "c")
+        built = build_corpus(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "c")
+        built.verify()
+        whole = np.array(built.ids)
         np.save(tmp_path / "c_ids.npy", np.zeros(3, dtype=np.uint16))
         with pytest.raises(DataError, match="3 tokens, but"):
             Corpus.open(tmp_path / "c")
+        np.save(tmp_path / "c_ids.npy", np.zeros_like(whole))
+        with pytest.raises(DataError, match=r"c_ids\.npy has changed since it was written"):
+            Corpus.open(tmp_path / "c").verify()
         (tmp_path / "c_ids.npy").write_bytes(b"damaged")
         with pytest.raises(DataError, match="build the corpus again"):
             Corpus.open(tmp_path / "c")
@@ -422,6 +558,7 @@ class TestPaddleNLP:
     def test_there_and_back(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         built = build_corpus(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "c")
         export_paddlenlp(built, tmp_path / "paddle", tokenizer)
+        assert built.about["files"].keys() == {"_ids.npy", "_words.npy", "_idx.npz"}
         ids = np.load(tmp_path / "paddle_ids.npy")
         # 社 of 新华社: its second id stands behind the vocabulary, in the vocabulary's order.
         characters = [token for token in tokenizer.get_vocab() if len(token) == 1 and "一" <= token <= "龥"]
@@ -432,6 +569,25 @@ class TestPaddleNLP:
         assert again.joined.tolist() == (built.joined & np.array(chinese)).tolist()
         assert again.documents.tolist() == built.documents.tolist()
 
+    def test_more_marked_ids_than_sixteen_bits_hold(self, tmp_path: Path) -> None:
+        """A vocabulary below 65,535 with its marked characters above it: the ids come back as they were."""
+        characters = [chr(code) for code in range(0x4E00, 0x9FA6)]
+        others = [f"x{number}" for number in range(60_000 - len(characters) - 5)]
+        specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        vocabulary = written(tmp_path / "many.txt", "".join(f"{one}\n" for one in (*specials, *others, *characters)))
+        tokenizer = tokenizer_from_files("wordpiece", vocab=vocabulary)
+        built = build_corpus(
+            tokenizer,
+            [written(tmp_path / "text.txt", "龥龤\n")],
+            tmp_path / "c",
+            encode=EncodeOptions(lexicon=("龥龤",)),
+        )
+        assert built.joined.tolist() == [False, True]
+        export_paddlenlp(built, tmp_path / "paddle", tokenizer)
+        assert np.load(tmp_path / "paddle_ids.npy")[1] > 65_535
+        again = import_paddlenlp(tmp_path / "paddle", tmp_path / "again", tokenizer)
+        assert (again.ids.tolist(), again.joined.tolist()) == (built.ids.tolist(), built.joined.tolist())
+
     def test_what_is_no_such_corpus(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         with pytest.raises(NotFoundError, match="a corpus of PaddleNLP has _ids.npy and _idx.npz"):
             import_paddlenlp(tmp_path / "none", tmp_path / "c", tokenizer)
@@ -439,9 +595,10 @@ class TestPaddleNLP:
         np.savez(tmp_path / "p_idx.npz", lens=np.array([2], dtype=np.int32), docs=np.array([0, 1]))
         with pytest.raises(SettingsError, match="id 9999 is none of this tokenizer's"):
             import_paddlenlp(tmp_path / "p", tmp_path / "c", tokenizer)
-        np.savez(tmp_path / "p_idx.npz", lens=np.array([3], dtype=np.int32), docs=np.array([0, 1]))
-        with pytest.raises(DataError, match="its two files are not of one corpus"):
-            import_paddlenlp(tmp_path / "p", tmp_path / "c", tokenizer)
+        for lengths, documents in (([3], [0, 1]), ([2], []), ([2], [1]), ([1, 1], [0, 3, 2])):
+            np.savez(tmp_path / "p_idx.npz", lens=np.array(lengths, dtype=np.int32), docs=np.array(documents))
+            with pytest.raises(DataError, match="its two files are not of one corpus"):
+                import_paddlenlp(tmp_path / "p", tmp_path / "c", tokenizer)
 
 
 def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,36 @@ class TestOnRealText:
             mixed += int((together & (same[1:] != same[:-1])).sum())
         assert mixed == 0
 
+    def test_ngrams_that_are_hidden(self, real: tuple[Corpus, Tokenizer], monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of runs of one to three words: near what is drawn. Long ones are fewer: they meet with others, and the last
+        of a row loses what there is no room for."""
+        corpus, tokenizer = real
+        masker, hidden = Masker(tokenizer, MaskOptions("ngram")), Counter[int]()
+        drawn: list[tuple[int, int]] = []
+
+        def recorded(units: int, rng: np.random.Generator, options: MaskOptions) -> Iterator[tuple[int, int]]:
+            drawn[:] = by_ngram(units, rng, options)
+            return iter(drawn)
+
+        monkeypatch.setattr(masker, "_order", recorded)
+        for start in range(0, 120_000, 126):
+            ids, joined = corpus.ids[start : start + 126].astype(np.int64), np.array(corpus.joined[start : start + 126])
+            joined[0] = False
+            if set(ids.tolist()) & tokenizer.special_ids:  # an unknown character is no word to hide
+                continue
+            _, places = masker(ids, joined, np.random.default_rng(start))
+            words_hidden = set((np.cumsum(~joined) - 1)[places].tolist())
+            # In the order of their being tried, the runs whose words are all hidden, and none of them twice.
+            for first, stop in drawn:
+                if words_hidden >= (run := set(range(first, stop))):
+                    hidden[stop - first] += 1
+                    words_hidden -= run
+        total = sum(hidden.values())
+        assert total > 4000
+        assert {size: count / total for size, count in hidden.items()} == {
+            size: pytest.approx((1 / size) / (1 + 1 / 2 + 1 / 3), abs=0.08) for size in (1, 2, 3)
+        }
+
     def test_lengths_of_ngrams(self) -> None:
         """In proportion to 1/n."""
         drawn: Counter[int] = Counter()
@@ -152,6 +183,24 @@ def _largest_unit(joined: Array, special: Array) -> int:
         size = 0 if special[number] else size + 1 if joined[number] and size else 1
         best = max(best, size)
     return best
+
+
+@pytest.mark.parametrize("masking", ["ngram", "span"])
+def test_no_run_goes_beyond_a_special_token(tmp_path: Path, masking: str) -> None:
+    """Words on its two sides are hidden together no more often than any two that do not stand together."""
+    tokenizer = tokenizer_from_files("wordpiece", vocab=write_vocabulary(tmp_path))
+    words = [number for number in range(len(tokenizer)) if number not in tokenizer.special_ids][:40]
+    row = np.array([tokenizer.cls_id, *words[:20], tokenizer.sep_id, *words[20:], tokenizer.sep_id])
+    joined = np.zeros(len(row), dtype=np.bool_)
+    masker = Masker(tokenizer, MaskOptions(masking))
+    across = beside = apart = 0
+    for seed in range(3000):
+        hidden = np.isin(np.arange(len(row)), masker(row, joined, np.random.default_rng(seed))[1])
+        across += int(hidden[20] and hidden[22])
+        beside += int(hidden[10] and hidden[11])
+        apart += int(hidden[10] and hidden[18])
+    assert beside > 1.5 * apart
+    assert across < 1.3 * apart
 
 
 class TestRows:

@@ -6,6 +6,8 @@ import json
 import logging
 import pickle
 import shutil
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +281,23 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: py
         module.save(tmp_path / "saved")
     assert {path.name: path.read_bytes() for path in (tmp_path / "saved").iterdir()} == before
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".tmp")] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files")
+def test_a_disk_that_is_really_full(tmp_path: Path) -> None:
+    """Where no file may grow beyond some bytes, safetensors reports the system's refusal in a class of its own."""
+    import resource
+
+    module = tiny_module(tmp_path)
+    limit, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limit[1]))
+    try:
+        with pytest.raises(CheckpointError, match=r"saved could not be saved: .*nothing was changed"):
+            module.save(tmp_path / "saved")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert not (tmp_path / "saved").exists()
 
 
 @pytest.mark.parametrize("content", ["notes.txt", None])

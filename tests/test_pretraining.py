@@ -16,6 +16,7 @@ import torch
 from command_line import Hub
 from killing import killed_and_left_alone
 from pretraining_program import run, run_and_report, sample_corpus, sample_text
+from safetensors.torch import load_file
 from tiny import tiny_module, write_vocabulary
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from training_program import labelled_rows, weights_hash
@@ -31,7 +32,7 @@ from hub_core.pretrain.presets import preset, presets
 from hub_core.pretrain.run import pretrain
 from hub_core.pretrain.stream import MEASURING_SEED, RowOptions, Rows
 from hub_core.pretrain.task import PreTraining
-from hub_core.spec import read_manifest
+from hub_core.spec import WEIGHTS, read_manifest
 from hub_core.torch_module import TorchModule
 from hub_core.train import compiling
 from hub_core.train.batches import to_torch
@@ -173,7 +174,8 @@ class TestRuns:
         evaluations = [row for row in done.result.history if "accuracy" in row]
         assert [row["step"] for row in evaluations] == [5.0, 10.0, 12.0]
         assert done.result.best is not None
-        assert done.result.best["loss"] == min(row["loss"] for row in evaluations)
+        decisive = "loss" if objective == "rtd" else "mlm"
+        assert done.result.best[decisive] == min(row[decisive] for row in evaluations)
         again = hub.Module(directory=tmp_path / "ckpt" / "best_model", task="seq-cls", label_map=["a", "b"])
         assert again.predict(["新华社"])[0]["label"] in ("a", "b")
         if objective != "rtd":
@@ -236,17 +238,41 @@ class TestRuns:
         assert done.result.best["mlm"] == pytest.approx(expected(), abs=1e-5)
         assert before != pytest.approx(expected(), abs=1e-5)
 
-    def test_going_on_with_a_module_starts_from_what_it_knows(self, tmp_path: Path) -> None:
-        first = run(tmp_path / "ckpt").module
-        module = (
-            hub.Module(directory=tmp_path / "ckpt" / "epoch_1") if (tmp_path / "ckpt" / "epoch_1").is_dir() else first
+    @pytest.mark.parametrize(("objective", "family"), [("mlm+sop", "bert"), ("mlm+sop", "albert"), ("rtd", "electra")])
+    def test_going_on_starts_from_what_is_known(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], objective: str, family: str
+    ) -> None:
+        """All of it: at a learning rate of nothing, the file that comes out is the one that went in."""
+        run(tmp_path / "ckpt", objective=objective, family=family)
+        Hub(capsys)(
+            *("pretrain", "--module", tmp_path / "ckpt" / "best_model", "--corpus", tmp_path / "data" / "corpus"),
+            *("--objective", objective, "--length", 32, "--held-out", 0.1, "--learning-rate", 0, "--weight-decay", 0),
+            *("--max-steps", 2, "--no-tensorboard", "--checkpoint-dir", tmp_path / "further"),
         )
-        encoder = hub.Module(directory=tmp_path / "ckpt" / "best_model", task=None)
-        with_head = with_order(module, encoder)
-        state = with_head.network.state_dict()
-        for name, value in module.network.state_dict().items():
-            assert torch.equal(state[name], value), name
-        assert any("pooler" in name for name in state)
+        before, after = (load_file(tmp_path / name / "best_model" / WEIGHTS) for name in ("ckpt", "further"))
+        assert before.keys() == after.keys()
+        assert all(torch.equal(after[name], value) for name, value in before.items())
+        heads = {"bert": "cls.seq_relationship.weight", "albert": "sop_classifier.classifier.weight"}
+        assert heads.get(family, "discriminator_predictions.dense.weight") in after
+
+    def test_what_is_measured_of_replaced_tokens_stays_the_same(self, tmp_path: Path) -> None:
+        """However often one looks, and training goes on as if nobody had looked."""
+        settings = {"objective": "rtd", "family": "electra", "max_steps": 4}
+        seldom = run(tmp_path / "seldom" / "ckpt", eval_interval=4, **settings)
+        often = run(tmp_path / "often" / "ckpt", eval_interval=1, **settings)
+        assert weights_hash(seldom.module) == weights_hash(often.module)
+        still = run(tmp_path / "still" / "ckpt", eval_interval=1, learning_rate=0.0, weight_decay=0.0, **settings)
+        losses = {row["loss"] for row in still.result.history if "accuracy" in row}
+        assert len(losses) == 1
+
+    def test_a_module_that_gets_worse(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        run(tmp_path / "ckpt")
+        done = Hub(capsys)(
+            *("pretrain", "--module", tmp_path / "ckpt" / "best_model", "--corpus", tmp_path / "data" / "corpus"),
+            *("--length", 32, "--held-out", 0.1, "--learning-rate", 5, "--max-steps", 2, "--no-tensorboard"),
+            *("--checkpoint-dir", tmp_path / "further"),
+        )
+        assert "found hidden words better before" in done.err
 
 
 class TestResume:
@@ -274,6 +300,28 @@ class TestResume:
         run(tmp_path / "ckpt")
         with pytest.raises(ResumeError, match=message):
             run(tmp_path / "ckpt", **changes)
+
+    def test_more_steps_at_a_constant_rate(self, tmp_path: Path) -> None:
+        """They are no other run: what is trained already would be the same, and the rest is."""
+        constant = {"schedule": "constant", "warmup_steps": 3}
+        run(tmp_path / "part" / "ckpt", max_steps=5, **constant)
+        further = run(tmp_path / "part" / "ckpt", max_steps=12, **constant)
+        whole = run(tmp_path / "whole" / "ckpt", max_steps=12, **constant)
+        assert weights_hash(further.module) == weights_hash(whole.module)
+        with pytest.raises(ResumeError, match="settings.max_steps: 12 in the saved state, 5 now"):
+            run(tmp_path / "part" / "ckpt", max_steps=5, **constant)
+        by_share = {"schedule": "constant", "warmup_ratio": 0.5}
+        run(tmp_path / "share" / "ckpt", max_steps=4, **by_share)
+        with pytest.raises(ResumeError, match="settings.max_steps: 4 in the saved state, 8 now"):
+            run(tmp_path / "share" / "ckpt", max_steps=8, **by_share)
+
+    def test_packed_rows_and_lamb_go_on_too(self, tmp_path: Path) -> None:
+        options = {"rows": {"pack": True}, "optimizer": "lamb", "schedule": "constant"}
+        run(tmp_path / "part" / "ckpt", max_steps=5, **options)
+        further = run(tmp_path / "part" / "ckpt", max_steps=9, **options)
+        assert weights_hash(further.module) == weights_hash(
+            run(tmp_path / "whole" / "ckpt", max_steps=9, **options).module
+        )
 
     def test_another_text_is_refused(self, tmp_path: Path) -> None:
         run(tmp_path / "ckpt")
@@ -446,6 +494,8 @@ class TestMistakes:
             pretrain(module, corpus, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(128))
         with pytest.raises(SettingsError, match="that is for family 'electra'"):
             pretrain(module, corpus, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(32), objective="rtd")
+        with pytest.raises(SettingsError, match="rtd's generator shares the module's embeddings"):
+            run(tmp_path / "sharded", objective="rtd", family="electra", sharding="full")
         with pytest.raises(SettingsError, match="choose --objective mlm"):
             with_order(masked_lm(tmp_path, "distilbert"))
         with pytest.raises(SettingsError, match="held_out=0 must be between 0 and 1"):

@@ -71,6 +71,7 @@ def convert(inputs: tuple[Path, ...], output: Path, min_chars: int, read: ReadOp
     """Put documents together in one file of JSON lines."""
     from hub_core.corpus.converting import convert_corpus
 
+    _note_passed_over(inputs)
     done = convert_corpus(inputs, output, read=read, min_chars=min_chars)
     print_record({"file": str(output), **done}, as_json=as_json)
 
@@ -97,6 +98,7 @@ def vocabulary(inputs: tuple[Path, ...], output: Path, read: ReadOptions, as_jso
     from hub_core.corpus.vocabulary import train_vocabulary
     from hub_core.paths import write_text
 
+    _note_passed_over(inputs)
     tokens = train_vocabulary(inputs, read=read, **options)
     write_text(output, "".join(f"{token}\n" for token in tokens))
     print_record({"file": str(output), "tokens": len(tokens)}, as_json=as_json)
@@ -166,6 +168,7 @@ def build(
         from hub_core.cluster import encode_on_ray
 
         mapper = encode_on_ray(workers=workers, address=cluster_address)
+    _note_passed_over(inputs)
     given = {"lowercase": lowercase, "symbols": symbols}
     loaded = load_tokenizer(tokenizer, **{name: value for name, value in given.items() if value is not None})
     try:
@@ -187,3 +190,12 @@ def build(
     if (share := counts["unknown"] / counts["tokens"]) > _MANY_UNKNOWN:
         note(f"warning: {share:.0%} of the tokens are unknown to the tokenizer; a larger vocabulary knows more of them")
     print_record({"corpus": str(output), **counts}, as_json=as_json)
+
+
+def _note_passed_over(inputs: tuple[Path, ...]) -> None:
+    """Say which files lie in what was named and are not read."""
+    from hub_core.corpus.reading import passed_over
+
+    if names := passed_over(inputs):
+        shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        note(f"passed over {len(names):,} file(s) of no known kind: {shown}")

@@ -10,6 +10,8 @@ from hub_core.cli.output import download_progress
 from hub_core.errors import DeviceError, LabelError, NotFoundError, SettingsError, unknown
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hub_core.cli.options import Answering
     from hub_core.spec import ModuleSpec
     from hub_core.tasks.task import Task
@@ -82,6 +84,15 @@ def load_base(
     """A module to fine-tune; it is installed where it is not installed yet. Raises what `hub_core.Module` raises."""
     wanted = {"task": task, "label_map": labels or None, "new_head": new_head, "task_options": task_options}
     return _load(name, named_folder(name), **wanted)
+
+
+def stored_tensors(name: str) -> dict[str, Tensor]:
+    """All tensors of a module's file; it is installed where it is not installed yet."""
+    from hub_core.installation import ensure
+    from hub_core.nn.weights import read_weights
+    from hub_core.spec import WEIGHTS
+
+    return read_weights((named_folder(name) or ensure(name).folder) / WEIGHTS)
 
 
 def load_tokenizer(name: str, **options: Any) -> Tokenizer:

@@ -16,6 +16,8 @@ from hub_core.cli.output import note, print_record
 from hub_core.cli.settings_options import pretraining_options
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hub_core.torch_module import TorchModule
     from hub_core.train.settings import TrainSettings
 
@@ -105,7 +107,7 @@ def pretrain(
     )
     rows = RowOptions(options.pop("length"), pack=options.pop("pack"), mask=mask)
     with continuing(checkpoint_dir):
-        module, encoder = _modules(name, manifest, vocabulary, options["objective"], settings.seed)
+        module, stored = _module(name, manifest, vocabulary, options["objective"], settings.seed)
         if name is not None and called is None:
             part = re.sub(r"[^a-z0-9]+", "-", corpus.name.lower()).strip("-")
             called = f"{module.spec.name}-{part or 'further'}"
@@ -115,7 +117,7 @@ def pretrain(
             checkpoint_dir=checkpoint_dir,
             rows=rows,
             settings=settings,
-            encoder=encoder,
+            stored=stored,
             validation=None if validation is None else Corpus.open(validation, module.tokenizer),
             use_vdl=tensorboard,
             measure_first=name is not None,
@@ -124,15 +126,17 @@ def pretrain(
             **options,
         )
     best = checkpoint_dir / "best_model"
+    if done.before and done.result.best and done.before["mlm"] <= done.result.best["mlm"]:
+        note(f"warning: {name} found hidden words better before: the best loss since is {done.result.best['mlm']:.4f}")
     before = {f"{metric} before": score for metric, score in (done.before or {}).items()}
     record = {"module": str(best), "steps": done.result.steps, **(done.result.best or {}), **before}
     print_record(record, as_json=as_json)
 
 
-def _modules(
+def _module(
     name: str | None, manifest: Path | None, vocabulary: Path | None, objective: str, seed: int
-) -> tuple[TorchModule, TorchModule | None]:
-    """The module that fills in words, and where further heads want it, the same without a task."""
+) -> tuple[TorchModule, dict[str, Tensor] | None]:
+    """The module that fills in words, and where further heads want them, the tensors of its file."""
     import torch
 
     torch.manual_seed(seed)  # of the weights of a new network, or of new heads
@@ -140,10 +144,8 @@ def _modules(
         from hub_core.scratch import module_from_manifest
 
         return module_from_manifest(manifest, (), task="masked-lm", word_list=vocabulary), None
-    from hub_core.cli.loading import load_base
+    from hub_core.cli.loading import load_base, stored_tensors
 
-    asked: dict[str, Any] = {"labels": (), "task_options": {}}
     # ELECTRA's published files hold the detector, and no head that fills in words.
-    module = load_base(name or "", task="masked-lm", new_head=objective == "rtd", **asked)
-    encoder = None if objective == "mlm" else load_base(name or "", task=None, new_head=False, **asked)
-    return module, encoder
+    module = load_base(name or "", task="masked-lm", labels=(), new_head=objective == "rtd", task_options={})
+    return module, None if objective == "mlm" else stored_tensors(name or "")

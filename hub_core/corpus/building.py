@@ -14,7 +14,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -31,19 +31,20 @@ from hub_core.corpus.store import (
     about_path,
     beside,
     describe_tokenizer,
+    read_about,
     token_type,
     write_about,
     write_index,
 )
 from hub_core.errors import DataError, ResumeError, SettingsError
-from hub_core.paths import atomic_file, write_text
+from hub_core.paths import atomic_file, read_json_object, write_text
 from hub_core.text.tokenizer import Tokenizer
 
 #: Characters that travel to a worker together.
 _SHARE = 1 << 18
 #: Shares between two entries of the journal: some seconds of the slowest segmenter.
 _JOURNAL_SHARES = 8
-_BUILDING, _JOURNAL = ".building", "journal.json"
+_BUILDING, _JOURNAL, _LOCK = ".building", "journal.json", ".lock"
 #: The parts while they grow, and their types; that of the ids is the tokenizer's.
 _PARTS = {"ids": None, "joined": np.dtype(np.bool_), "lengths": np.dtype(np.int32), "sentences": np.dtype(np.int64)}
 
@@ -84,7 +85,11 @@ def build_corpus(
     if workers < 1:
         raise SettingsError(f"workers must be at least 1, not {workers}")
     prefix = Path(output)
+    if prefix.name in ("", ".."):
+        raise SettingsError(f"{output} is no prefix of file names; name one such as {prefix / 'corpus'}")
     sources = find_sources(inputs)
+    if any(about_path(prefix).resolve() == source.path.resolve() for source in sources):
+        raise SettingsError(f"{about_path(prefix)} is among what is read; name another --output")
     encode, read = encode or EncodeOptions(), read or ReadOptions()
     plan = {
         "format": FORMAT,
@@ -94,9 +99,9 @@ def build_corpus(
     }
     plan = json.loads(json.dumps(plan))
     if about_path(prefix).exists():
-        _check_same(json.loads(about_path(prefix).read_text(encoding="utf-8")), plan, prefix)
+        _check_same(read_about(prefix), plan, prefix)
         return Corpus.open(prefix, tokenizer)
-    with _Parts(prefix, plan, token_type(tokenizer.vocab_size)) as parts:
+    with _alone(prefix), _Parts(prefix, plan, token_type(tokenizer.vocab_size)) as parts:
         encoder = Encoder.of(tokenizer, encode)
         shares = _shares(sources, read, skip=parts.state.shares)
         for done in (mapper or _in_processes(workers))(encoder, shares):
@@ -172,6 +177,23 @@ def _check_same(before: dict[str, Any], now: dict[str, Any], prefix: Path) -> No
         )
 
 
+@contextmanager
+def _alone(prefix: Path) -> Iterator[None]:
+    """Keep other builds of the same corpus out of the block. Raises ResumeError where one is on its way."""
+    from filelock import FileLock, Timeout
+
+    path = beside(prefix, _LOCK)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path, timeout=0):
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+    except Timeout as error:
+        raise ResumeError(f"another process is building {prefix}; wait for it, or name another --output") from error
+
+
 class _Parts:
     """The files of a corpus while they grow, in ``PREFIX.building/``."""
 
@@ -185,9 +207,9 @@ class _Parts:
 
     def __enter__(self) -> _Parts:
         self._folder.mkdir(parents=True, exist_ok=True)
-        journal = self._folder / _JOURNAL
-        if journal.exists():
-            record = json.loads(journal.read_text(encoding="utf-8"))
+        remedy = f"remove {self._folder} to build anew"
+        record = read_json_object(self._folder / _JOURNAL, error=ResumeError, remedy=remedy)
+        if record.get("state", {}).get("shares"):  # else nothing is done yet, and it may become any corpus
             _check_same(record["plan"], self._plan, self._prefix)
             self.state = _State(**record["state"])
         with ExitStack() as stack:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import chain
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,28 @@ _REMEMBERED, _MOST_REMEMBERED = 24, 200_000
 _BREAK = "\n"
 #: Of a character that has no id of its own: it is a part of a piece of text, or it is nothing and ends one.
 _IN_A_PIECE, _NO_TOKEN = -1, -2
+#: Signs that a space follows where a word in letters does.
+_CLOSING = ".,;:!?)]}"
+#: Kana, and ideographs: of the radicals, the main blocks, those for compatibility, and the planes behind.
+_UNSPACED = re.compile(
+    "[\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+#: What `EncodeOptions.whole_word` may be beside a segmenter.
+_NO_SEGMENTER = ("given", "none")
+
+
+def _segmenter(name: str) -> Any:
+    """A segmenter's class. Raises NotFoundError with the known names."""
+    return catalog().get("segmenter", name, beside=_NO_SEGMENTER)
+
+
+def _version(segmenter: Any) -> str | None:
+    """The distribution that decides how a segmenter cuts, and its version, where it names one that is installed."""
+    package = getattr(segmenter, "package", None)
+    try:
+        return package and f"{package} {installed_version(package)}"
+    except PackageNotFoundError:
+        return None  # the segmenter says what is missing when it cuts
 
 
 @dataclass(frozen=True)
@@ -36,7 +61,7 @@ class EncodeOptions:
 
     - `whole_word`: the segmenter whose words stay whole under masking (``jieba``, ``rjieba``, a plugin's), ``none``
       (a token is a unit), or ``given``: the text is cut into words already, by `word_separator`.
-    - `sentences`: ``split`` ends them at punctuation, ``lines`` at line ends.
+    - `sentences`: ``split`` ends them at punctuation (where a word ends, if words are given), ``lines`` at line ends.
     - `lexicon`: phrases that are units where they stand; `entities`: a module (for token-cls) that finds more of them.
     """
 
@@ -48,9 +73,14 @@ class EncodeOptions:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The options as plain data; of the phrases a hash."""
+        """The options as plain data: of the phrases a hash, and which segmenter and module the names mean today."""
         phrases = hashlib.sha256("\n".join(self.lexicon).encode("utf-8", "surrogatepass")).hexdigest()
-        return {**asdict(self), "lexicon": phrases if self.lexicon else None}
+        return {
+            **asdict(self),
+            "lexicon": phrases if self.lexicon else None,
+            "segmenter": None if self.whole_word in _NO_SEGMENTER else _version(_segmenter(self.whole_word)),
+            "entities": self.entities and EntityFinder(self.entities).identity,
+        }
 
 
 @dataclass(frozen=True)
@@ -238,8 +268,11 @@ class Encoder:
         """The tokens of a piece: ids, and the first and the one-past-last character of each."""
         known = self._pieces.get(text)
         if known is None:
-            ids, offsets = self._tokenizer.encode_with_offsets(text)
-            known = ids, offsets[:, 0].tolist(), offsets[:, 1].tolist()
+            # A text that speaks of [MASK] has none: what spells a special token out is cut after its first character.
+            cuts = [0, *(match.start() + 1 for match in self._spelt.finditer(text)), len(text)]
+            parts = [(start, self._tokenizer.encode_with_offsets(text[start:end])) for start, end in pairwise(cuts)]
+            offsets = np.concatenate([start + spans for start, (_, spans) in parts])
+            known = [one for _, (ids, _) in parts for one in ids], offsets[:, 0].tolist(), offsets[:, 1].tolist()
             if len(text) <= _REMEMBERED and len(self._pieces) < _MOST_REMEMBERED:
                 self._pieces[text] = known
         return known
@@ -248,7 +281,8 @@ class Encoder:
         """The sentences of a document, each with its words where they are given."""
         for line in document.lines:
             if self._options.whole_word == "given":
-                yield _from_words([word for word in line.split(self._options.word_separator) if word])
+                words = [word for word in line.split(self._options.word_separator) if word]
+                yield from [_from_words(words)] if self._options.sentences == "lines" else _split_words(words)
             else:
                 for sentence in [line] if self._options.sentences == "lines" else split_sentences(line):
                     yield sentence, ()
@@ -268,7 +302,7 @@ class Encoder:
 
     @cached_property
     def _segmenter(self) -> Any:
-        return catalog().get("segmenter", self._options.whole_word, beside=["given", "none"])()
+        return _segmenter(self._options.whole_word)()
 
     @cached_property
     def _lone(self) -> Array:
@@ -278,6 +312,12 @@ class Encoder:
         for character, number in known.items():
             table[ord(character)] = _NO_TOKEN if number is None else number
         return table
+
+    @cached_property
+    def _spelt(self) -> re.Pattern[str]:
+        """What special tokens look like in a text."""
+        tokens = self._tokenizer.convert_ids_to_tokens(sorted(self._tokenizer.special_ids))
+        return re.compile("|".join(re.escape(token) for token in tokens if len(token) > 1) or r"(?!)")
 
     @cached_property
     def _pieces(self) -> dict[str, tuple[list[int], list[int], list[int]]]:
@@ -297,15 +337,42 @@ def _spans_of(words: Sequence[str], sentence: str) -> list[tuple[int, int]] | No
     return None if sentence[place:].strip() else spans
 
 
-def _from_words(words: Sequence[str]) -> tuple[str, list[str]]:
-    """A text that is given as words, and its parts: the words, and the space between two of Latin letters."""
+def _from_words(words: Iterable[str]) -> tuple[str, list[str]]:
+    """A text that is given as words, and its parts: the words, and the space between two of a script that has it."""
     parts: list[str] = []
     for word in words:
-        if parts and _is_latin(parts[-1][-1]) and _is_latin(word[0]):
-            parts.append(" ")
+        if parts and _is_spaced(word[0]):
+            last = parts[-1][-1]
+            if _is_spaced(last) or (last in _CLOSING and word[0].isalpha()):
+                parts.append(" ")
         parts.append(word)
     return "".join(parts), parts
 
 
-def _is_latin(character: str) -> bool:
-    return character.isascii() and character.isalnum()
+def _split_words(words: Sequence[str]) -> Iterable[tuple[str, list[str]]]:
+    """The sentences of a text that is given as words: each ends with a word."""
+    text, parts = _from_words(words)
+    ends = iter(_ends(split_sentences(text), text))
+    sentence: list[str] = []
+    place, end = 0, next(ends, 0)
+    for part in parts:
+        place += len(part)
+        if sentence or part != " ":
+            sentence.append(part)
+        if place >= end:
+            yield "".join(sentence), sentence
+            sentence = []
+            end = next((later for later in ends if later > place), len(text))
+
+
+def _ends(pieces: Iterable[str], text: str) -> Iterable[int]:
+    """Where pieces of a text end that stand in it in this order."""
+    place = 0
+    for piece in pieces:
+        place = text.index(piece, place) + len(piece)
+        yield place
+
+
+def _is_spaced(character: str) -> bool:
+    """A letter or digit of a script that has spaces between words; Chinese and Japanese have none."""
+    return character.isalnum() and not _UNSPACED.match(character)

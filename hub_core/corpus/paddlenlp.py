@@ -85,7 +85,7 @@ def export_paddlenlp(corpus: Corpus, output: str | Path, tokenizer: Tokenizer) -
     """
     target, pieces = Path(output), _Pieces(tokenizer)
     with atomic_file(beside(target, IDS)) as staged:
-        out = _empty(staged, token_type(tokenizer.vocab_size), len(corpus.ids))
+        out = _empty(staged, token_type(pieces.size), len(corpus.ids))
         for start in range(0, len(corpus.ids), _BLOCK):
             block = corpus.ids[start : start + _BLOCK].astype(np.int64)
             out[start : start + len(block)] = np.where(
@@ -133,7 +133,9 @@ def _read(prefix: Path) -> tuple[Any, Array, Array]:
             lengths, documents = index["lens"], index["docs"]
     except (OSError, ValueError, KeyError) as error:
         raise DataError([f"{prefix}: {error}"]) from error
-    if int(lengths.sum(dtype=np.int64)) != len(ids) or int(documents[-1]) != len(lengths):
+    bounds = np.asarray(documents).astype(np.int64)
+    whole = len(bounds) and bounds[0] == 0 and bounds[-1] == len(lengths) and bool((np.diff(bounds) >= 0).all())
+    if not whole or int(lengths.sum(dtype=np.int64)) != len(ids):
         raise DataError([f"{prefix}: its two files are not of one corpus"])
     return ids, lengths, documents
 

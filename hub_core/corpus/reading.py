@@ -18,6 +18,10 @@ from hub_core.text.characters import well_formed
 
 #: What a file may be, by the end of its name (before that of its packing).
 _TEXT, _LINES, _PARQUET = (".txt", ".text", ".md"), (".jsonl", ".json"), (".parquet",)
+_ARCHIVE = ".zip"
+#: The most bytes that a character takes in UTF-8, and in JSON of ASCII alone (two halves of six); and what a line of
+#: JSON may have beside its text.
+_IN_UTF8, _IN_JSON, _BESIDE_TEXT = 4, 12, 1 << 20
 
 
 @dataclass(frozen=True)
@@ -73,25 +77,48 @@ def find_sources(paths: Iterable[str | Path]) -> list[Source]:
     return list(found.values())
 
 
+def passed_over(paths: Iterable[str | Path]) -> list[str]:
+    """The names of the files under folders and in archives that `find_sources` does not take for text.
+
+    Raises DataError for an archive that is none.
+    """
+    return [one.name for path in map(Path, paths) for one in _files(path) if _kind(_name(one)) is None]
+
+
 def _inside(path: Path) -> Iterator[Source]:
+    if path.is_file() and not _is_archive(path) and _kind(path.name) is None:
+        known = ", ".join((*_TEXT, *_LINES, *_PARQUET, _ARCHIVE))
+        raise SettingsError(f"{path}: a file of an unknown kind; known are {known}, also packed ({', '.join(PACKED)})")
+    yield from (one for one in _files(path) if _kind(_name(one)) is not None)
+
+
+def _files(path: Path) -> Iterator[Source]:
+    """All files under a path, of any kind, in the order of their names; what a system hides beside them is not."""
     if path.is_dir():
         for file in sorted(file for file in path.rglob("*") if file.is_file()):
-            if file.suffix == ".zip":
-                yield from _inside(file)
-            elif _kind(file.name) is not None:
-                yield Source(file)
-    elif path.suffix == ".zip":
+            if not _is_hidden(file.relative_to(path).parts):
+                yield from _files(file)
+    elif _is_archive(path):
         try:
             with zipfile.ZipFile(path) as archive:
                 names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
         except zipfile.BadZipFile as error:
             raise DataError([f"{path}: {error}"]) from error
-        yield from (Source(path, name) for name in names if _kind(name) is not None)
-    elif _kind(path.name) is None:
-        known = ", ".join((*_TEXT, *_LINES, *_PARQUET, ".zip"))
-        raise SettingsError(f"{path}: a file of an unknown kind; known are {known}, also packed ({', '.join(PACKED)})")
+        yield from (Source(path, name) for name in names if not _is_hidden(name.split("/")))
     else:
         yield Source(path)
+
+
+def _is_hidden(parts: Sequence[str]) -> bool:
+    return any(part.startswith(".") for part in parts)
+
+
+def _is_archive(path: Path) -> bool:
+    return path.suffix.lower() == _ARCHIVE
+
+
+def _name(source: Source) -> str:
+    return source.member or source.path.name
 
 
 def _kind(name: str) -> str | None:
@@ -103,12 +130,14 @@ def _kind(name: str) -> str | None:
 
 def read_documents(source: Source, options: ReadOptions) -> Iterator[Document]:
     """The documents of one file. Raises DataError (``file:line``) for what cannot be read, or is too long."""
-    kind = _kind(source.member or source.path.name)
-    if kind == "parquet":
-        yield from _parquet_documents(source, options)
-        return
-    lines = _lines(source, options.max_document_chars)
-    yield from _text_documents(source, lines, options) if kind == "text" else _json_documents(source, lines, options)
+    limit = options.max_document_chars
+    match _kind(_name(source)):
+        case "parquet":
+            yield from _parquet_documents(source, options)
+        case "text":
+            yield from _text_documents(source, _lines(source, _IN_UTF8 * limit), options)
+        case _:
+            yield from _json_documents(source, _lines(source, _IN_JSON * limit + _BESIDE_TEXT), options)
 
 
 def _text_documents(source: Source, lines: Iterator[tuple[int, str]], options: ReadOptions) -> Iterator[Document]:
@@ -190,16 +219,19 @@ def _parquet_documents(source: Source, options: ReadOptions) -> Iterator[Documen
 
 
 def _lines(source: Source, limit: int) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 file with their numbers; `limit` bounds the characters of one."""
+    """The lines of a UTF-8 file with their numbers; `limit` bounds the bytes of one."""
     number = 0
-    # Four bytes are the most that a character has.
-    most = 4 * limit + 4
     try:
         with opened(source.path, source.member) as stream:
-            while raw := stream.readline(most):
+            while raw := stream.readline(limit + 2):  # and how it ends
                 number += 1
-                if len(raw) == most and not raw.endswith(b"\n"):
-                    raise DataError([f"{source.name}:{number}: a line of more than {limit:,} characters"])
+                if len(raw.rstrip(b"\r\n")) > limit:
+                    raise DataError(
+                        [
+                            f"{source.name}:{number}: a line of more than {limit:,} bytes, the most that a document "
+                            "may take; --max-document-chars allows more"
+                        ]
+                    )
                 text, why = decoded(raw, first=number == 1)
                 if why is not None:
                     wide = number == 1 and raw.startswith(UTF16_MARKS)

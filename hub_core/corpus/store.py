@@ -20,14 +20,14 @@ import numpy as np
 
 from hub_core.errors import DataError, NotFoundError, SettingsError
 from hub_core.examples import Array
-from hub_core.paths import atomic_file, write_text
+from hub_core.paths import atomic_file, sha256_file, write_text
 
 if TYPE_CHECKING:
     from hub_core.text.tokenizer import Tokenizer
 
 IDS, WORDS, INDEX = "_ids.npy", "_words.npy", "_idx.npz"
 #: The number of this format; a reader refuses others.
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Corpus:
         was made with another tokenizer than `tokenizer`.
         """
         prefix = Path(prefix)
-        about = _read_about(prefix)
+        about = read_about(prefix)
         if tokenizer is not None:
             check_tokenizer(about, tokenizer, where=prefix)
         try:
@@ -90,8 +90,14 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """What tells this corpus from others: a hash of what it was made from, and how."""
-        told = {key: self.about[key] for key in ("tokenizer", "options", "sources", "counts")}
+        told = {key: self.about[key] for key in ("tokenizer", "options", "sources", "counts", "files")}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+    def verify(self) -> None:
+        """Read all of it, and raise DataError where the files are not those that were written."""
+        changed = [name for name, digest in _digests(self.prefix).items() if digest != self.about["files"].get(name)]
+        if changed:
+            raise DataError([f"{self.prefix}{name} has changed since it was written; build again" for name in changed])
 
 
 def beside(prefix: Path, ending: str) -> Path:
@@ -111,8 +117,14 @@ def write_index(prefix: Path, lengths: Array, documents: Array) -> None:
 
 
 def write_about(prefix: Path, record: Mapping[str, Any]) -> None:
-    """Write the record of a corpus: last, since it says that the corpus is complete."""
-    write_text(about_path(prefix), json.dumps({"format": FORMAT, **record}, ensure_ascii=False, indent=1) + "\n")
+    """Write the record of a corpus, with hashes of its files: last, since it says that the corpus is complete."""
+    whole = {"format": FORMAT, **record, "files": _digests(prefix)}
+    write_text(about_path(prefix), json.dumps(whole, ensure_ascii=False, indent=1) + "\n")
+
+
+def _digests(prefix: Path) -> dict[str, str]:
+    """The sha256 of a corpus's files, by the ends of their names."""
+    return {ending: sha256_file(beside(prefix, ending)) for ending in (IDS, WORDS, INDEX)}
 
 
 def token_type(size: int) -> np.dtype[Any]:
@@ -148,7 +160,7 @@ def check_tokenizer(about: Mapping[str, Any], tokenizer: Tokenizer, *, where: Pa
         raise SettingsError(f"{where} was built with a tokenizer of other options: {told}; build it again")
 
 
-def _read_about(prefix: Path) -> dict[str, Any]:
+def read_about(prefix: Path) -> dict[str, Any]:
     path = about_path(prefix)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -164,5 +176,10 @@ def _read_about(prefix: Path) -> dict[str, Any]:
         raise DataError([f"{path} cannot be read: {error}"]) from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         found = record.get("format") if isinstance(record, dict) else None
-        raise DataError([f"{path} is of format {found!r}, this hub reads {FORMAT}; build the corpus again"])
+        raise DataError(
+            [
+                f"{path} is of format {found!r}, this hub reads {FORMAT}; build the corpus again, under another name "
+                "where this is something else"
+            ]
+        )
     return record

@@ -5,6 +5,7 @@ ERNIE 1.0 (Sun et al. 2019) hides phrases and entities beside words; where a uni
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,7 +71,16 @@ class EntityFinder:
         module = Module(directory=name) if folder else Module(name)
         if module.task is None or module.task.name != "token-cls":
             raise SettingsError(f"{name} finds no entities: it is no module trained for token-cls")
+        self._module = module
         self._predictor: Predictor = module.predictor(dtype="float32")
+
+    @property
+    def identity(self) -> str:
+        """What tells this module from others: its name, its version, and a hash of its weights."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self._module.network.state_dict().items()):
+            digest.update(name.encode() + tensor.contiguous().numpy().tobytes())
+        return f"{self._module.spec.title} {digest.hexdigest()[:16]}"
 
     def spans(self, sentences: Sequence[str]) -> list[list[Span]]:
         """Where entities stand in each sentence."""

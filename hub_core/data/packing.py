@@ -40,10 +40,17 @@ def opened(path: Path, member: str | None = None) -> Iterator[IO[bytes]]:
             if member is None:
                 plain: IO[bytes] = stack.enter_context(path.open("rb"))
             else:
-                plain = stack.enter_context(stack.enter_context(zipfile.ZipFile(path)).open(member))
+                plain = stack.enter_context(_member(stack.enter_context(zipfile.ZipFile(path)), member))
             yield stack.enter_context(_unpacked(plain, PurePosixPath(member or path.name).suffix.lower()))
         except (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
             raise OSError(str(error)) from error
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    try:
+        return archive.open(name)
+    except (RuntimeError, NotImplementedError) as error:  # it has a password, or is packed in a way of its own
+        raise OSError(str(error)) from error
 
 
 def _unpacked(plain: IO[bytes], suffix: str) -> IO[bytes]:

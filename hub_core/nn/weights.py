@@ -33,7 +33,8 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def write_weights(tensors: Mapping[str, torch.Tensor], path: Path, *, dtype: str = "float32") -> None:
-    """Write a safetensors file; floating tensors are stored as `dtype`."""
+    """Write a safetensors file; floating tensors are stored as `dtype`. Raises OSError where the disk is full."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     target = getattr(torch, dtype)
@@ -43,7 +44,10 @@ def write_weights(tensors: Mapping[str, torch.Tensor], path: Path, *, dtype: str
     }
     path.touch()
     mode = path.stat().st_mode  # what the user's umask gives; the library writes files that only the owner can read
-    save_file(stored, path, metadata={"format": "pt"})
+    try:
+        save_file(stored, path, metadata={"format": "pt"})
+    except SafetensorError as error:  # what the operating system refused, as text
+        raise OSError(str(error)) from error
     path.chmod(mode)
 
 
@@ -76,7 +80,7 @@ def load_network(
     Raises CheckpointError naming every missing or unknown tensor and every one of another shape.
     """
     wanted = network.state_dict()
-    found = _with_tied(network, _renamed(tensors, wanted, prefix))
+    found = _with_tied(network, renamed(tensors, wanted, prefix))
     leftover = found.keys() - wanted.keys()
     fresh = {name for name in wanted if hasattr(network, prefix) and not name.startswith(f"{prefix}.")}
     fresh |= {name for name in wanted.keys() - found.keys() if ".pooler." in f".{name}"}
@@ -99,7 +103,7 @@ def holds_head(network: nn.Module, names: Collection[str]) -> bool:
     prefix = str(network.base_model_prefix)
     wanted = network.state_dict()
     named = {
-        name: wanted[name] for name in wanted if name in _renamed(dict.fromkeys(names, torch.empty(0)), wanted, prefix)
+        name: wanted[name] for name in wanted if name in renamed(dict.fromkeys(names, torch.empty(0)), wanted, prefix)
     }
     found = _with_tied(network, named)
     return all(name in found for name in wanted if not name.startswith(f"{prefix}."))
@@ -151,15 +155,15 @@ def _with_tied(network: nn.Module, found: dict[str, torch.Tensor]) -> dict[str, 
     return found
 
 
-def _renamed(
+def renamed(
     tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor], prefix: str
 ) -> dict[str, torch.Tensor]:
     """The file's tensors under the network's names, as far as the network has them."""
-    renamed = {}
+    found = {}
     for name, tensor in tensors.items():
         candidates = (name, f"{prefix}.{name}", name.removeprefix(f"{prefix}."))
-        renamed[next((candidate for candidate in candidates if candidate in wanted), name)] = tensor
-    return renamed
+        found[next((candidate for candidate in candidates if candidate in wanted), name)] = tensor
+    return found
 
 
 def _unknown(leftover: set[str], known: Callable[[], set[str]], prefix: str) -> list[str]:

@@ -24,7 +24,8 @@ class Masking(Protocol):
     """What is registered under the kind ``masking``: in which order units are tried.
 
     `units` are a row's units, numbered; yields runs of them, ``(first, one past the last)``, most wanted first. Runs
-    that overlap an earlier one are passed over, those that are too long for what is left to hide are shortened.
+    that overlap an earlier one are passed over; those that go beyond a special token, or are too long for what is left
+    to hide, are shortened.
     """
 
     def __call__(self, units: int, rng: Generator, options: MaskOptions) -> Iterator[tuple[int, int]]: ...
@@ -113,10 +114,16 @@ class Masker:
         """The units to hide, ascending; at least one, where there is one."""
         taken = np.zeros(len(units), dtype=np.bool_)
         sizes = units[:, 1] - units[:, 0]
+        # One past the last unit that follows each one without a special token between them.
+        gaps = np.append(np.flatnonzero(units[1:, 0] != units[:-1, 1]) + 1, len(units))
+        reach = gaps[np.searchsorted(gaps, np.arange(len(units)), side="right")]
         left = budget
-        for first, stop in self._order(len(units), rng, self._options):
+        for first, wanted in self._order(len(units), rng, self._options):
+            stop = min(wanted, int(reach[first]))
+            if taken[first:stop].any():
+                continue
             # What does not fit any more loses its end, until it fits or is nothing.
-            while stop > first and (int(sizes[first:stop].sum()) > left or taken[first:stop].any()):
+            while stop > first and int(sizes[first:stop].sum()) > left:
                 stop -= 1
             if stop > first:
                 taken[first:stop] = True

@@ -10,6 +10,7 @@ from torch import nn
 
 from hub_core.errors import NotFoundError, SettingsError
 from hub_core.nn.families import TransformersFamily
+from hub_core.nn.weights import renamed
 from hub_core.pretrain.task import Headless, PreTraining
 from hub_core.tasks.masked_lm import MaskedLm
 from hub_core.torch_module import TorchModule
@@ -26,11 +27,11 @@ def for_rows(module: TorchModule, network: Any = None) -> TorchModule:
     )
 
 
-def with_order(module: TorchModule, encoder: TorchModule | None = None) -> TorchModule:
+def with_order(module: TorchModule, stored: Mapping[str, torch.Tensor] | None = None) -> TorchModule:
     """A masked-lm module with a second head for the order of sentences, as BERT, ERNIE and ALBERT have one.
 
-    `encoder` is the same module without a task, whose pooler is taken over. The head of the order is new. Raises
-    SettingsError where the architecture has no such head.
+    `stored` are the tensors of the file that the module is from: a pooler and a head of the order in it are taken over,
+    and what it lacks is new. Raises SettingsError where the architecture has no such head.
     """
     network = _network(module, "the order of sentences")
     named = any(head in name for name, _ in network.named_parameters() for head in _ORDER_HEADS)
@@ -38,26 +39,22 @@ def with_order(module: TorchModule, encoder: TorchModule | None = None) -> Torch
         raise SettingsError(
             f"family {module.family.name!r} has no head for the order of sentences; choose --objective mlm"
         )
+    _take_over(network, stored or {})
     _take_over(network, module.network.state_dict())
-    if encoder is not None:
-        prefix = str(network.base_model_prefix)
-        _take_over(network, {f"{prefix}.{name}": value for name, value in encoder.network.state_dict().items()})
     return for_rows(module, network)
 
 
-def with_detector(module: TorchModule, encoder: TorchModule | None = None) -> TorchModule:
+def with_detector(module: TorchModule, stored: Mapping[str, torch.Tensor] | None = None) -> TorchModule:
     """An ELECTRA module with the head that tells replaced tokens from others. Raises SettingsError for other families.
 
-    `encoder` is the same module without a task, whose weights are taken over.
+    `stored` are the tensors of the file that the module is from: its encoder, and such a head in it, are taken over.
     """
     if module.spec.family != "electra":
         raise SettingsError(
             f"family {module.spec.family!r} has no head that finds replaced tokens; that is for family 'electra'"
         )
     network = _network(module, "replaced tokens")
-    if encoder is not None:
-        prefix = str(network.base_model_prefix)
-        _take_over(network, {f"{prefix}.{name}": value for name, value in encoder.network.state_dict().items()})
+    _take_over(network, stored or {})
     task = Headless((), module.task.options if module.task else None)
     return TorchModule(module.spec, module.family, network, module.tokenizer, task)
 
@@ -98,8 +95,9 @@ def _network(module: TorchModule, what: str) -> Any:
         raise SettingsError(f"{error}; choose --objective mlm") from error
 
 
-def _take_over(network: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
+def _take_over(network: Any, tensors: Mapping[str, torch.Tensor]) -> None:
     """Copy the tensors that a network has too; what it lacks is passed over, and its others stay as they are."""
     own = network.state_dict()
-    fitting = {name: value for name, value in tensors.items() if name in own and own[name].shape == value.shape}
-    network.load_state_dict({**own, **fitting})
+    found = renamed(tensors, own, str(network.base_model_prefix))
+    fitting = {name: value for name, value in found.items() if name in own and own[name].shape == value.shape}
+    network.load_state_dict(fitting, strict=False)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import torch
+from torch import Tensor, nn
 
 from hub_core.corpus.store import Corpus, check_tokenizer
 from hub_core.errors import DataError, SettingsError, unknown
@@ -49,7 +53,7 @@ def pretrain(
     epochs: int = 1,
     batch_size: int = 32,
     settings: TrainSettings | None = None,
-    encoder: TorchModule | None = None,
+    stored: Mapping[str, Tensor] | None = None,
     generator_share: float = 0.25,
     validation: Corpus | None = None,
     held_out: float = 0.005,
@@ -68,10 +72,11 @@ def pretrain(
     - `objective`: ``mlm``; ``mlm+sop`` and ``mlm+nsp`` learn the order of sentences too; ``rtd`` (ELECTRA) learns to
       find the tokens that a generator of `generator_share` of the width replaced.
     - `rows`: how the corpus is cut and what is hidden in it. `batch_size` is per process and micro-batch.
-    - `encoder`: the module without a task, whose pooler (or, for ``rtd``, all weights) further heads stand on.
+    - `stored`: the tensors of the file that the module is from (`hub_core.nn.weights.read_weights`), of which a pooler,
+      a head of the order and, for ``rtd``, all that it holds are taken over.
     - `validation`: a corpus to measure on; without one a share `held_out` of the documents is. Measured, and saved as
-      ``best_model`` where the loss is the lowest, every ``settings.eval_interval`` steps and at the end, and with
-      `measure_first` before the first step too.
+      ``best_model`` where the loss of hidden words (for ``rtd``, the whole loss) is the lowest, every
+      ``settings.eval_interval`` steps and at the end, and with `measure_first` before the first step too.
     - `name`: what the result is called, where that is not the module's name; the module is then noted as its base.
     - `announce`: gets lines about what begins, and `show` rows of it, as they are and as the module sees them.
 
@@ -81,15 +86,20 @@ def pretrain(
     if objective not in OBJECTIVES:
         raise SettingsError(unknown("objective", objective, OBJECTIVES))
     settings, options = settings or TrainSettings(), _row_options(rows or RowOptions(), objective)
+    for one in [corpus] if validation is None else [corpus, validation]:
+        one.verify()
     source, fixed, measured_on = _rows(module, corpus, validation, options, held_out=held_out, seed=settings.seed)
-    module, goal = _prepared(module, objective, encoder, generator_share)
+    if objective == "rtd" and settings.sharding != "none":
+        raise SettingsError("rtd's generator shares the module's embeddings, which sharding='full' cuts: choose one")
+    module, goal = _prepared(module, objective, stored, generator_share)
+    decisive = "loss" if objective == "rtd" else "mlm"
     module.spec = _learnt_spec(module.spec, corpus, objective, name)
     trainer = Trainer(
         module,
         use_gpu=use_gpu,
         use_vdl=use_vdl,
         checkpoint_dir=checkpoint_dir,
-        compare_metrics=lambda old, new: new["loss"] < old["loss"],
+        compare_metrics=lambda old, new: new[decisive] < old[decisive],
         settings=settings,
         objective=goal,
         callbacks=callbacks,
@@ -185,15 +195,15 @@ def _row_options(rows: RowOptions, objective: str) -> RowOptions:
 
 
 def _prepared(
-    module: TorchModule, objective: str, encoder: TorchModule | None, generator_share: float
+    module: TorchModule, objective: str, stored: Mapping[str, Tensor] | None, generator_share: float
 ) -> tuple[TorchModule, HiddenWords | ReplacedTokens]:
     """The module with the heads that an objective learns by, and the objective."""
     if objective == "rtd":
-        detector = with_detector(module, encoder)
+        detector = with_detector(module, stored)
         return detector, ReplacedTokens(generator_for(detector, share=generator_share))
     if objective == "mlm":
         return for_rows(module), HiddenWords()
-    return with_order(module, encoder), HiddenWords(order=True)
+    return with_order(module, stored), HiddenWords(order=True)
 
 
 def _evaluation(
@@ -211,7 +221,7 @@ def _evaluation(
             batch = trainer.task.collate([rows[number] for number in own[start : start + _MEASURED]], padding)
             weights = objective.weight(module, batch)
             moved = to_torch(batch, processes.device)
-            with module.answering():
+            with module.answering(), _still(objective, processes.device):
                 step = objective(module, moved)
             found = {name: float(part) for name, part in step.parts.items()}
             asked = moved.targets.flatten()[places_of(moved.targets)]
@@ -223,3 +233,17 @@ def _evaluation(
         return {"loss": sum(value for name, value in total.items() if name != "accuracy"), **total}
 
     return measured
+
+
+@contextmanager
+def _still(objective: nn.Module, device: torch.device) -> Iterator[None]:
+    """For the block the objective's own networks answer too, and draw the same whenever they are asked; what training
+    draws afterwards is what it would have drawn."""
+    training = objective.training
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(MEASURING_SEED)
+        objective.eval()
+        try:
+            yield
+        finally:
+            objective.train(training)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ def cut(corpus: Corpus, documents: Iterable[int], *, room: int, pack: bool, leas
     end of a unit. What is left of a document with less than `least` tokens is passed over, unless it is all of it.
     `pack` joins pieces that follow each other into rows, with one separator between two.
     """
-    spans: list[tuple[int, int]] = []
+    spans = array("q")  # 16 bytes a piece: there are millions
     starts = corpus.starts
     for number in documents:
         low, high = int(corpus.documents[number]), int(corpus.documents[number + 1])
@@ -45,7 +46,7 @@ def cut(corpus: Corpus, documents: Iterable[int], *, room: int, pack: bool, leas
         while begin < end:
             stop = end if end - begin <= room else _stop(corpus, begin, begin + room)
             if stop - begin >= least or begin == first:
-                spans.append((begin, stop))
+                spans.extend((begin, stop))
             begin = stop
     found = np.array(spans, dtype=np.int64).reshape(-1, 2)
     return Pieces(found, _packed(found, room) if pack else np.arange(len(found) + 1))

@@ -29,7 +29,8 @@ class Segmenter(Protocol):
     """What is registered under the kind ``segmenter``: a class that is made with `user_words` and cuts text.
 
     One that has an attribute `by_line`, which is true, cuts every line as if it stood alone, and has a line feed as a
-    word between two; many sentences are then cut in one call.
+    word between two; many sentences are then cut in one call. An attribute `package` names the distribution whose
+    version decides how it cuts: a corpus keeps it.
     """
 
     def __init__(self, user_words: Iterable[str] = ()) -> None: ...
@@ -49,7 +50,7 @@ class JiebaSegmenter:
         user_words: lines of a user dictionary, ``word [frequency] [tag]`` each (https://github.com/fxsjy/jieba).
     """
 
-    by_line = True
+    by_line, package = True, "jieba"
 
     def __init__(self, user_words: Iterable[str] = ()) -> None:
         self.user_words = tuple(user_words)
@@ -85,7 +86,7 @@ class RustJiebaSegmenter:
     A few words differ from jieba's: its dictionary is not of the same day. Thread-safe.
     """
 
-    by_line = True
+    by_line, package = True, "rjieba"
 
     def __init__(self, user_words: Iterable[str] = ()) -> None:
         self.user_words = tuple(user_words)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub_core.errors import CheckpointError
+from hub_core.errors import CheckpointError, ResumeError
 from hub_core.paths import leftovers
 from hub_core.spec import MANIFEST
 from hub_core.torch_module import TorchModule
@@ -36,6 +36,16 @@ class Checkpoints:
     def visualization(self) -> Path:
         """TensorBoard's files."""
         return self.folder / "visualization"
+
+    def refuse_modules(self) -> None:
+        """Raise ResumeError where modules of an earlier run lie here that a new run would remove."""
+        found = [] if not self.folder.is_dir() else [path for path in [self.best, *self._all()] if _is_ours(path)]
+        if found:
+            raise ResumeError(
+                f"{self.folder} holds {', '.join(path.name for path in found)} of an earlier run, and no state to "
+                "continue it from; choose another checkpoint_dir (--checkpoint-dir), or start anew with resume='never' "
+                "(--resume never), which removes them"
+            )
 
     def begin(self, *, keep_best: bool) -> None:
         """Make the folder ready for a new run: what an earlier run of ours left in it goes, and nothing else.

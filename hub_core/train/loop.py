@@ -142,6 +142,8 @@ class Loop:
         if saved is not None:
             check_same_run(saved.run, self.call.description, self.checkpoints.state)
             self._continue(saved.progress, saved.tensors)
+        elif self.settings.resume == "auto":
+            self.checkpoints.refuse_modules()
         if self.processes.is_main:
             self.checkpoints.sweep()
             if saved is None:

@@ -6,6 +6,7 @@ One folder per saved step; it is complete when it has its name, and older ones g
 from __future__ import annotations
 
 import json
+import math
 import random
 import shutil
 import uuid
@@ -75,18 +76,25 @@ def load_state(folder: Path) -> Saved | None:
         record = json.loads((newest / "run.json").read_text(encoding="utf-8"))
         tensors = torch.load(newest / "tensors.pt", map_location="cpu", weights_only=True)
     except Exception as error:
-        raise CheckpointError(f"{newest} is damaged: {error}; delete {folder} to start anew") from error
+        raise CheckpointError(
+            f"{newest} is damaged: {error}; choose another checkpoint_dir (--checkpoint-dir), or start anew with "
+            "resume='never' (--resume never)"
+        ) from error
     return Saved(Progress(**record["progress"]), record["run"], tensors)
 
 
 def check_same_run(saved: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
     """Raise ResumeError, listing the differences, where a saved state belongs to another run.
 
-    More epochs are no difference under a constant learning rate: what is trained already would be the same.
+    More epochs, or more steps, are no difference where the learning rate does not look at their number: what is trained
+    already would be the same.
     """
-    grows = now["settings"]["schedule"] == "constant" and saved.get("epochs", 0) <= now["epochs"]
+    settings = now["settings"]
+    by_number = settings["schedule"] != "constant" or (settings["warmup_ratio"] and not settings["warmup_steps"])
+    most, before = settings["max_steps"] or math.inf, saved.get("settings", {}).get("max_steps", 0) or math.inf
+    grows = not by_number and saved.get("epochs", 0) <= now["epochs"] and before <= most
     remedy = "choose another checkpoint_dir (--checkpoint-dir), or start anew with resume='never' (--resume never)"
-    refuse_differences(saved, now, folder, remedy=remedy, skip=("epochs",) if grows else ())
+    refuse_differences(saved, now, folder, remedy=remedy, skip=("epochs", "settings.max_steps") if grows else ())
 
 
 def refuse_differences(
