@@ -47,7 +47,7 @@ def adapted(base: str, data: str, folder: Path, steps: int) -> tuple[dict[int, s
         told = shell(
             *("pretrain", "--module", base, "--corpus", str(folder / "train"), "--validation", str(folder / "dev")),
             *("--checkpoint-dir", str(folder / "ckpt"), "--max-steps", str(steps), "--eval-interval", str(every)),
-            *("--save-steps", str(every), "--keep-epochs", "1", "--json", *shlex.split(_GOING_ON)),
+            *("--save-steps", str(every), "--json", *shlex.split(_GOING_ON)),
         )
         record.write_text(told, encoding="utf-8")
     losses = {int(row["step"]): row["mlm"] for row in history(folder / "ckpt") if "accuracy" in row}

@@ -615,4 +615,37 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     ).json
     assert built["documents"] == 4
     assert built["tokens"] == len(np.load(tmp_path / "c_ids.npy"))
+    for name, objective in (("c", "mlm+sop"), ("lines", "mlm")):
+        said = shell(
+            *("corpus", "build", "--tokenizer", tmp_path / "v.txt", "--input", tmp_path / "text.jsonl.gz"),
+            *("--output", tmp_path / name, "--objective", objective, "--json"),
+        )
+        assert said.json == {**built, "corpus": str(tmp_path / name)}
+    one = written(tmp_path / "one" / "line.txt", "新华社\n\n北京\n")
+    written(tmp_path / "one" / "wiki_00")
+    refused = shell(
+        *("corpus", "build", "--tokenizer", tmp_path / "v.txt", "--input", tmp_path / "one", "--objective", "mlm+nsp"),
+        *("--output", tmp_path / "flat"),
+    )
+    assert one.is_file()
+    assert refused.code == 1
+    assert "no document has two sentences" in refused.err
+    assert "passed over 1 file(s) of no known kind" in refused.err
+    paddle = ("--tokenizer", tmp_path / "v.txt", "--input")
+    shell("corpus", "to-paddlenlp", *paddle, tmp_path / "c", "--output", tmp_path / "p")
+    again = shell("corpus", "from-paddlenlp", *paddle, tmp_path / "p", "--output", tmp_path / "again", "--json").json
+    assert {**again, "characters": built["characters"], "corpus": built["corpus"]} == built
+    lexicon = written(tmp_path / "lexicon.txt", "国务院副总理\n")
+    more = ("--lexicon", lexicon, "--entities", "bilstm-ner-zh", "--whole-word", "jieba-dictionary")
+    shell(
+        *("corpus", "build", *paddle, text, "--output", tmp_path / "units", *more, "--word-separator", "/"),
+        *("--sentences", "lines", "--separator", "==="),
+    )
+    options = json.loads((tmp_path / "units.json").read_text(encoding="utf-8"))["options"]
+    assert options["whole_word"] == "jieba-dictionary"
+    assert options["segmenter"].startswith("jieba 0.")
+    assert options["entities"].startswith("bilstm-ner-zh 1.0.0 ")
+    assert (options["sentences"], options["separator"]) == ("lines", "===")
+    tokenizer = tokenizer_from_files("wordpiece", vocab=tmp_path / "v.txt")
+    assert "国务院副总理" in "|".join(units_of(Corpus.open(tmp_path / "units"), tokenizer)).replace("[UNK]", "")
     assert "must end in .jsonl" in shell.fails("corpus", "convert", "--input", text, "--output", tmp_path / "a.txt")

@@ -73,7 +73,7 @@ def commands(block: Block) -> Iterator[tuple[list[str], str]]:
     """The commands of a console block as words, each with the output that is shown under it."""
     output: list[str] = []
     words: list[str] | None = None
-    for line in [*block.lines, "$ "]:
+    for line in [*block.text.replace("\\\n", " ").splitlines(), "$ "]:
         if not line.startswith("$ "):
             output.append(line)
             continue
@@ -117,6 +117,14 @@ class TestSnippets:
             for words, _ in commands(block) if block.language == "console" else ():
                 if words[0] == "hub" and words[1] not in OF_THE_EXAMPLE:
                     check_usage([word for word in words[1:] if word != "..."])
+
+    def test_commands_of_cards_are_right(self) -> None:
+        cards = sorted((ROOT / "modules").glob("*/README.md"))
+        shown = [words for card in cards for block in blocks(card, "console") for words, _ in commands(block)]
+        found = [words[1:] for words in shown if words[0] == "hub"]
+        assert len(found) > 10
+        for words in found:
+            check_usage(words)
 
     def test_outputs_are_compared(self) -> None:
         assert same("", "anything") and same("a ... c", "a b c\n") and not same("a b", "a c\n")

@@ -23,6 +23,8 @@ from training_program import labelled_rows, weights_hash
 
 import hub_core as hub
 from hub_core.cli.pretraining import pretrain as pretrain_command
+from hub_core.corpus.building import build_corpus
+from hub_core.corpus.encoding import EncodeOptions
 from hub_core.errors import DataError, ManifestError, ResumeError, SettingsError
 from hub_core.examples import IGNORE, Batch, Example
 from hub_core.pretrain import objectives
@@ -36,6 +38,7 @@ from hub_core.spec import WEIGHTS, read_manifest
 from hub_core.torch_module import TorchModule
 from hub_core.train import compiling
 from hub_core.train.batches import to_torch
+from hub_core.train.schedule import rate_factor, warmup_steps
 from hub_core.train.settings import TrainSettings
 
 CPU = torch.device("cpu")
@@ -189,22 +192,21 @@ class TestRuns:
         lines = [draw.choice(("新华", "北京")) * 12 for _ in range(60)]
         (tmp_path / "data").mkdir()
         (tmp_path / "data" / "text.txt").write_text("\n\n".join(lines), encoding="utf-8")
-        from hub_core.corpus.building import build_corpus
-        from hub_core.corpus.encoding import EncodeOptions
-        from hub_core.pretrain.masking import MaskOptions
-
         corpus = build_corpus(module.tokenizer, [tmp_path / "data"], tmp_path / "c", encode=EncodeOptions("none"))
+        said: list[str] = []
         done = pretrain(
             module,
             corpus,
             checkpoint_dir=tmp_path / "ckpt",
-            rows=RowOptions(26, mask=MaskOptions("token")),
+            rows=RowOptions(26),
             batch_size=16,
             held_out=0.1,
+            announce=said.append,
             settings=TrainSettings(learning_rate=5e-3, max_steps=100, warmup_steps=10, schedule="linear"),
             use_vdl=False,
         )
         assert done.result.best is not None
+        assert "the corpus was built without words: tokens are hidden one by one" in said
         assert done.result.best["accuracy"] > 0.8
         assert done.result.best["mlm"] < 0.6
 
@@ -434,7 +436,7 @@ class TestSettings:
             torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4, msg=name)
 
     def test_checkpoints_that_stay(self, tmp_path: Path) -> None:
-        run(tmp_path / "ckpt", save_steps=4, keep_epochs=1)
+        run(tmp_path / "ckpt", save_steps=4)
         assert sorted(path.name for path in (tmp_path / "ckpt").glob("step_*")) == ["step_12", "step_4", "step_8"]
         assert hub.Module(directory=tmp_path / "ckpt" / "step_8").predict(["新[MASK]社"])[0]["filled"]
 
@@ -464,6 +466,18 @@ class TestPresets:
             *("--vocabulary", tmp_path / "vocab.txt"),
         )
         assert "no corpus" in said
+
+    @pytest.mark.parametrize("name", sorted(presets()))
+    @pytest.mark.parametrize("steps", [None, 2000])
+    def test_the_rate_rises_and_falls(self, name: str, steps: int | None) -> None:
+        """With as many steps as the known model had, and with few: up to the peak at first, and down at the end."""
+        found = preset(name)
+        settings = found.scaled(found.apply().replace(**({"max_steps": steps} if steps else {})))
+        total = settings.max_steps
+        warm = warmup_steps(settings, total)
+        assert 0 < warm <= 0.2 * total + 1
+        assert rate_factor(settings, warm, total) == pytest.approx(1.0)
+        assert rate_factor(settings, total, total) == pytest.approx(settings.floor, abs=1e-6)
 
     def test_options_win(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "text.txt").write_text(sample_text(), encoding="utf-8")
@@ -506,6 +520,11 @@ class TestMistakes:
     def test_too_little_text(self, tmp_path: Path) -> None:
         module = masked_lm(tmp_path)
         corpus = sample_corpus(tmp_path / "data", module.tokenizer, documents=1)
+        flat = tmp_path / "flat.txt"
+        flat.write_text("新华社\n\n北京\n\n" * 20, encoding="utf-8")
+        single = build_corpus(module.tokenizer, [flat], tmp_path / "flat")
+        with pytest.raises(DataError, match="no document has two sentences"):
+            pretrain(module, single, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(32), objective="mlm+sop")
         with pytest.raises(DataError, match=r"1 document\(s\), of which 1 would be held out; measure on"):
             pretrain(module, corpus, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(32))
 

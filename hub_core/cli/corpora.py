@@ -132,6 +132,12 @@ def vocabulary(inputs: tuple[Path, ...], output: Path, read: ReadOptions, as_jso
 )
 @click.option("--lexicon", type=PATH, help="Phrases that are hidden as a whole too, one per line.")
 @click.option("--entities", metavar="MODULE", help="A module for token-cls: what it finds is hidden as a whole too.")
+@click.option(
+    "--objective",
+    type=click.Choice(("mlm", "mlm+sop", "mlm+nsp")),
+    default="mlm",
+    help="What it is for: the last two need documents of several sentences. What is built is the same.",
+)
 @click.option("--sentences", type=click.Choice(("split", "lines")), default="split", help="Where sentences end.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; what comes out is the same.  [default: 1]")
 @click.option("--engine-cluster", type=click.Choice(("ray",)), help="Encode on many machines (extra: ray).")
@@ -146,6 +152,7 @@ def build(
     output: Path,
     workers: int | None,
     lexicon: Path | None,
+    objective: str,
     engine_cluster: str | None,
     cluster_address: str | None,
     read: ReadOptions,
@@ -189,7 +196,54 @@ def build(
     counts = built.about["counts"]
     if (share := counts["unknown"] / counts["tokens"]) > _MANY_UNKNOWN:
         note(f"warning: {share:.0%} of the tokens are unknown to the tokenizer; a larger vocabulary knows more of them")
+    if objective != "mlm":
+        built.check_order()
     print_record({"corpus": str(output), **counts}, as_json=as_json)
+
+
+_tokenizer = click.option(
+    "--tokenizer", required=True, help="A module's name or folder, or a vocab.txt: the one that it was built with."
+)
+_from = click.option("--input", "source", type=PATH, required=True, metavar="PREFIX", help="What is read.")
+_to = click.option("--output", type=PATH, required=True, metavar="PREFIX", help="What is written.")
+
+
+@corpus.command(
+    "from-paddlenlp",
+    cls=Command,
+    examples=["hub corpus from-paddlenlp --tokenizer ernie --input clue_corpus --output corpus/clue"],
+)
+@_tokenizer
+@_from
+@_to
+@json_flag
+def from_paddlenlp(tokenizer: str, source: Path, output: Path, as_json: bool) -> None:
+    """Make a corpus of PREFIX_ids.npy and PREFIX_idx.npz, which PaddleNLP's data tools write."""
+    from hub_core.cli.loading import load_tokenizer
+    from hub_core.corpus.paddlenlp import import_paddlenlp
+
+    made = import_paddlenlp(source, output, load_tokenizer(tokenizer))
+    print_record({"corpus": str(output), **made.about["counts"]}, as_json=as_json)
+
+
+@corpus.command(
+    "to-paddlenlp",
+    cls=Command,
+    examples=["hub corpus to-paddlenlp --tokenizer ernie --input corpus/clue --output for_paddlenlp"],
+)
+@_tokenizer
+@_from
+@_to
+@json_flag
+def to_paddlenlp(tokenizer: str, source: Path, output: Path, as_json: bool) -> None:
+    """Write a corpus as PREFIX_ids.npy and PREFIX_idx.npz, for PaddleNLP."""
+    from hub_core.cli.loading import load_tokenizer
+    from hub_core.corpus.paddlenlp import export_paddlenlp
+    from hub_core.corpus.store import Corpus
+
+    loaded = load_tokenizer(tokenizer)
+    export_paddlenlp(Corpus.open(source, loaded), output, loaded)
+    print_record({"corpus": str(output)}, as_json=as_json)
 
 
 def _note_passed_over(inputs: tuple[Path, ...]) -> None:

@@ -59,11 +59,13 @@ def pretraining_options(function: Callable[..., None]) -> Callable[..., None]:
         *args: Any, named: Preset | None, settings: Callable[[TrainSettings], TrainSettings], **others: Any
     ) -> None:
         start = TrainSettings().replace(**PRETRAINING)
-        if named is not None:
-            start = named.apply(start.replace(warmup_ratio=0.0))
-            source = click.get_current_context().get_parameter_source
-            others |= {name: value for name, value in named.call.items() if source(name) == ParameterSource.DEFAULT}
-        function(*args, settings=settings(start), **others)
+        if named is None:
+            function(*args, settings=settings(start), **others)
+            return
+        source = click.get_current_context().get_parameter_source
+        others |= {name: value for name, value in named.call.items() if source(name) == ParameterSource.DEFAULT}
+        chosen = named.scaled(settings(named.apply(start.replace(warmup_ratio=0.0))))
+        function(*args, settings=chosen, **others)
 
     return _PRESET(_CONFIG(_each_setting(collected, without=_FOR_LABELS, instead=PRETRAINING)))
 
@@ -162,8 +164,9 @@ PRETRAINING: Mapping[str, Any] = {
     "state_steps": 500,
     "eval_interval": 1000,
 }
-#: Settings that are about labels, about metrics of which more is better, or about rows of a table.
-_FOR_LABELS = ("class_weights", "metric", "min_delta", "max_seq_len", "evaluate_every")
+#: Settings that are about labels, about metrics of which more is better, about rows of a table, or about what every
+#: epoch leaves (of pre-training the last one does).
+_FOR_LABELS = ("class_weights", "metric", "min_delta", "max_seq_len", "evaluate_every", "keep_epochs")
 _AT_LEAST_ONE = click.IntRange(min=1)
 _BESIDE = (
     click.option(

@@ -88,6 +88,22 @@ class Corpus:
         """Tokens before each sentence, and at the end their number: int64 ``(sentences + 1,)``."""
         return np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)])
 
+    @property
+    def has_units(self) -> bool:
+        """Whether it was built with words, phrases or entities that stay whole."""
+        options = self.about["options"]
+        return options.get("whole_word") != "none" or bool(options.get("lexicon") or options.get("entities"))
+
+    def check_order(self) -> None:
+        """Raise DataError where no document has two sentences: there is no order to learn."""
+        if not (np.diff(self.documents) > 1).any():
+            raise DataError(
+                [
+                    f"{self.prefix}: no document has two sentences, so there is no order of them to learn; build it of "
+                    "whole documents (blank lines between them, `--sentences split`), or choose --objective mlm"
+                ]
+            )
+
     def fingerprint(self) -> str:
         """What tells this corpus from others: a hash of what it was made from, and how."""
         told = {key: self.about[key] for key in ("tokenizer", "options", "sources", "counts", "files")}

@@ -30,6 +30,19 @@ class Preset:
         """Settings (default: all at their defaults) with those of the preset in place of their own."""
         return (settings or TrainSettings()).replace(**self.settings)
 
+    def scaled(self, settings: TrainSettings) -> TrainSettings:
+        """Settings that began with the preset's, with its warm-up and decay in proportion to another number of steps.
+
+        >>> bert = preset("bert")
+        >>> bert.scaled(bert.apply().replace(max_steps=2000)).warmup_steps
+        20
+        """
+        share = (settings.max_steps or self.settings["max_steps"]) / self.settings["max_steps"]
+        counts = {name: self.settings[name] for name in ("warmup_steps", "decay_steps") if name in self.settings}
+        return settings.replace(
+            **{name: max(1, round(share * count)) for name, count in counts.items() if getattr(settings, name) == count}
+        )
+
 
 def preset(name: str) -> Preset:
     """The preset of this name. Raises NotFoundError with near matches."""

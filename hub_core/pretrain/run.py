@@ -88,6 +88,8 @@ def pretrain(
     settings, options = settings or TrainSettings(), _row_options(rows or RowOptions(), objective)
     for one in [corpus] if validation is None else [corpus, validation]:
         one.verify()
+        if options.order != "none":
+            one.check_order()
     source, fixed, measured_on = _rows(module, corpus, validation, options, held_out=held_out, seed=settings.seed)
     if objective == "rtd" and settings.sharding != "none":
         raise SettingsError("rtd's generator shares the module's embeddings, which sharding='full' cuts: choose one")
@@ -109,6 +111,8 @@ def pretrain(
     if announce is not None and trainer.processes.is_main:
         count = batch_size * settings.accumulation * trainer.processes.count
         announce(_beginning(module, source, fixed, steps=settings.max_steps or per_epoch * epochs, batch=count))
+        if options.mask.masking != "token" and not corpus.has_units:
+            announce("the corpus was built without words: tokens are hidden one by one")
         for line in shown_rows(source, module.tokenizer, show):
             announce(line)
     padding = {"input_ids": module.tokenizer.pad_id}
