@@ -1,6 +1,7 @@
 """How fast text becomes a corpus: ``HUB_DATA_HOME=... python -m benchmarks.corpus --megabytes 4``.
 
-One core, with each segmenter, on text of ``lm``; the share of the segmenter is its own time on the same sentences.
+One core, with each segmenter, on text of ``lm``; the share of the segmenter is its own time on the same text, in the
+portions in which a build gives it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measure import Contender, best_seconds, print_table
-from hub_core.corpus.building import build_corpus
+from hub_core.corpus.building import SHARE, build_corpus
 from hub_core.corpus.encoding import EncodeOptions
 from hub_core.corpus.reading import ReadOptions, find_sources, read_documents
 from hub_core.corpus.sentences import split_sentences
@@ -50,13 +51,20 @@ def building(tokenizer: Tokenizer, text: Path, folder: Path, segmenter: str) -> 
 
 
 def segmenting(text: Path, segmenter: str) -> Contender:
-    """The segmenter alone, on the same sentences."""
+    """The segmenter alone, on the same sentences, as many of them at once as a share of a build has."""
     cut = catalog().get("segmenter", segmenter)().cut
     (source,) = find_sources([text])
     lines = [line for document in read_documents(source, ReadOptions()) for line in document.lines]
-    sentences = [sentence for line in lines for sentence in split_sentences(line)]
-    cut(sentences[0])  # loads the dictionary
-    return Contender(f"cut, {segmenter}", lambda: [cut(sentence) for sentence in sentences])
+    portions, size = [[""]], 0
+    for sentence in (sentence for line in lines for sentence in split_sentences(line)):
+        portions[-1].append(sentence)
+        size += len(sentence)
+        if size >= SHARE:
+            portions.append([])
+            size = 0
+    texts = ["\n".join(portion) for portion in portions]
+    cut(texts[0])  # loads the dictionary
+    return Contender(f"cut, {segmenter}", lambda: [cut(one) for one in texts])
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ import json
 import lzma
 import pickle
 import shutil
+import signal
+import tracemalloc
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -313,7 +315,7 @@ class TestBuilding:
     def test_workers_change_nothing(
         self, tokenizer: Tokenizer, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("hub_core.corpus.building._SHARE", 40)
+        monkeypatch.setattr("hub_core.corpus.building.SHARE", 40)
         text = written(tmp_path / "text.txt", TEXT * 20)
         build_corpus(tokenizer, [text], tmp_path / "one")
         build_corpus(tokenizer, [text], tmp_path / "many", workers=workers)
@@ -323,7 +325,7 @@ class TestBuilding:
     def test_an_interrupted_build_goes_on(
         self, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("hub_core.corpus.building._SHARE", 40)
+        monkeypatch.setattr("hub_core.corpus.building.SHARE", 40)
         monkeypatch.setattr("hub_core.corpus.building._JOURNAL_SHARES", 3)
         text = written(tmp_path / "text.txt", TEXT * 20)
         whole = build_corpus(tokenizer, [text], tmp_path / "whole")
@@ -350,6 +352,38 @@ class TestBuilding:
         assert resumed.joined.tolist() == whole.joined.tolist()
         assert resumed.about["counts"] == whole.about["counts"]
         assert not (tmp_path / "part.building").exists()
+
+    @pytest.mark.parametrize("share", [40, 1 << 18])
+    def test_a_build_that_is_killed_goes_on(
+        self, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: int
+    ) -> None:
+        """SIGKILL, several times, after some shares each: the files of a build that nothing disturbed.
+
+        A version of the hub with shares of another size begins anew.
+        """
+        text = written(tmp_path / "text.txt", TEXT * 20)
+        for _ in range(3):
+            process = python("-c", KILLED, str(tmp_path))
+            process.communicate(timeout=120)
+            assert process.returncode == -signal.SIGKILL
+        assert json.loads((tmp_path / "part.building" / "journal.json").read_bytes())["state"]["shares"] == 18
+        build_corpus(tokenizer, [text], tmp_path / "whole")
+        monkeypatch.setattr("hub_core.corpus.building.SHARE", share)
+        build_corpus(tokenizer, [text], tmp_path / "part")
+        for ending in ("_ids.npy", "_words.npy", "_idx.npz"):
+            assert (tmp_path / f"whole{ending}").read_bytes() == (tmp_path / f"part{ending}").read_bytes()
+
+    def test_memory_stays_flat(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        """Of eight times the text the most that is held is the same: a share, and what is known of sentences."""
+        peaks = []
+        for copies in (1, 8):
+            text = written(tmp_path / "text.txt", ("新华社北京电国务院总理" * 20 + "。\n\n") * 2000 * copies)
+            tracemalloc.start()
+            built = build_corpus(tokenizer, [text], tmp_path / f"{copies}", encode=EncodeOptions("none"))
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        assert built.ids.nbytes + built.joined.nbytes > 10_000_000
+        assert peaks[1] - peaks[0] < 1_500_000
 
     @pytest.mark.parametrize("workers", [1, 2])
     def test_a_tokenizer_that_a_module_brings(self, tmp_path: Path, workers: int) -> None:
@@ -476,7 +510,7 @@ class TestBuilding:
     def test_on_ray(self, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The same files from a local Ray."""
         pytest.importorskip("ray")
-        monkeypatch.setattr("hub_core.corpus.building._SHARE", 40)
+        monkeypatch.setattr("hub_core.corpus.building.SHARE", 40)
         text = written(tmp_path / "text.txt", TEXT * 20)
         build_corpus(tokenizer, [text], tmp_path / "here")
         out, err = python("-c", RAY, str(tmp_path)).communicate(timeout=120)
@@ -493,11 +527,30 @@ from pathlib import Path
 from hub_core.cluster import encode_on_ray
 from hub_core.corpus import building
 from hub_core.text.files import tokenizer_from_files
-building._SHARE = 40
+building.SHARE = 40
 folder = Path(sys.argv[1])
 tokenizer = tokenizer_from_files("wordpiece", vocab=folder / "vocab.txt")
 built = building.build_corpus(tokenizer, [folder / "text.txt"], folder / "ray", mapper=encode_on_ray(workers=2))
 print(json.dumps(built.about["counts"]))
+"""
+
+
+#: A build that kills itself after seven shares, of which the last are not noted yet.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from hub_core.corpus import building
+from hub_core.text.files import tokenizer_from_files
+building.SHARE, building._JOURNAL_SHARES = 40, 3
+folder = Path(sys.argv[1])
+done = 0
+def progress(characters):
+    global done
+    done += 1
+    if done == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+tokenizer = tokenizer_from_files("wordpiece", vocab=folder / "vocab.txt")
+building.build_corpus(tokenizer, [folder / "text.txt"], folder / "part", progress=progress)
 """
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pretraining_program import run
 from tiny import CHARACTERS, LABELS, tiny_module, write_vocabulary
 from training_program import labelled_rows
 
@@ -197,6 +198,12 @@ def test_a_masking_says_what_is_hidden(tmp_path: Path) -> None:
     ids = np.array(tokenizer.encode("新华社北京"))
     masker = Masker(tokenizer, MaskOptions("endings", share=0.3))
     assert masker(ids, np.zeros(7, dtype=bool), np.random.default_rng(0))[1].tolist() == [4, 5]
+    said: list[str] = []
+    mask = MaskOptions("endings", random=0.0, kept=0.0)
+    run(tmp_path / "ckpt", rows={"mask": mask}, max_steps=2, call={"announce": said.append})
+    shown = [line for line in said if line.startswith("shown")]
+    assert len(shown) == 2
+    assert all(line.endswith("[MASK] [SEP]") and line.count("[MASK]") < 8 for line in shown)
 
 
 def test_a_data_set_is_an_attribute() -> None:

@@ -390,6 +390,9 @@ class TestProcesses:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
+        mine, theirs = (load_file(next(place.glob("ckpt/epoch_*")) / WEIGHTS) for place in (tmp_path / "one", folder))
+        for name, tensor in mine.items() if objective != "rtd" else ():
+            torch.testing.assert_close(theirs[name], tensor, atol=2e-4, rtol=1e-3, msg=name)
         rows = json.loads((folder / "history.json").read_text())
         if objective == "rtd":  # what the generator puts in is drawn in each process by itself
             assert [row["mlm"] for row in rows[:1]] == pytest.approx([whole.result.history[0]["mlm"]], rel=1e-4)
@@ -405,6 +408,14 @@ class TestSettings:
         again = run(tmp_path / "again" / "ckpt", max_steps=4, recompute=True)
         assert weights_hash(plain.module) == weights_hash(again.module)
         assert not again.module.network.is_activation_checkpointing
+
+    def test_in_bfloat16(self, tmp_path: Path) -> None:
+        """Weights stay in float32, and losses near those of float32."""
+        whole = run(tmp_path / "whole" / "ckpt", max_steps=4, dropout=0.0)
+        half = run(tmp_path / "half" / "ckpt", max_steps=4, dropout=0.0, precision="bf16")
+        assert {parameter.dtype for parameter in half.module.parameters()} == {torch.float32}
+        assert half.result.best != whole.result.best
+        assert half.result.best == pytest.approx(whole.result.best, rel=0.02, abs=0.02)
 
     def test_a_family_that_cannot_recompute(self, tmp_path: Path) -> None:
         module = tiny_module(tmp_path, family="bow", task="seq-cls", labels=("a", "b"))

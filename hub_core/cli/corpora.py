@@ -49,8 +49,8 @@ def _reading(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--max-document-chars",
             type=click.IntRange(min=1),
-            default=20_000_000,
-            help="A longer document is an error: one is held in memory.",
+            default=5_000_000,
+            help="A longer document is an error: one is held in memory, some 120 bytes a character.",
         ),
         click.option("--key", default="text", help="Where JSON lines, and Parquet, have the text."),
         click.option("--separator", default="", show_default="a blank line", help="The line that ends a document."),

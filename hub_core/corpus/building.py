@@ -41,7 +41,7 @@ from hub_core.paths import atomic_file, read_json_object, write_text
 from hub_core.text.tokenizer import Tokenizer
 
 #: Characters that travel to a worker together.
-_SHARE = 1 << 18
+SHARE = 1 << 18
 #: Shares between two entries of the journal: some seconds of the slowest segmenter.
 _JOURNAL_SHARES = 8
 _BUILDING, _JOURNAL, _LOCK = ".building", "journal.json", ".lock"
@@ -119,7 +119,7 @@ def _shares(sources: Sequence[Source], options: ReadOptions, *, skip: int) -> It
     for document in (document for source in sources for document in read_documents(source, options)):
         share.append(document)
         size += sum(map(len, document.lines))
-        if size >= _SHARE:
+        if size >= SHARE:
             if number >= skip:
                 yield share
             share, size, number = [], 0, number + 1
@@ -209,7 +209,8 @@ class _Parts:
         self._folder.mkdir(parents=True, exist_ok=True)
         remedy = f"remove {self._folder} to build anew"
         record = read_json_object(self._folder / _JOURNAL, error=ResumeError, remedy=remedy)
-        if record.get("state", {}).get("shares"):  # else nothing is done yet, and it may become any corpus
+        # Of nothing that is done yet any corpus may become, and shares of another size say nothing of these.
+        if record.get("share") == SHARE and record["state"]["shares"]:
             _check_same(record["plan"], self._plan, self._prefix)
             self.state = _State(**record["state"])
         with ExitStack() as stack:
@@ -252,7 +253,7 @@ class _Parts:
         for file in self._files.values():
             file.flush()
             os.fsync(file.fileno())
-        record = {"plan": self._plan, "state": asdict(self.state)}
+        record = {"plan": self._plan, "share": SHARE, "state": asdict(self.state)}
         write_text(self._folder / _JOURNAL, json.dumps(record, ensure_ascii=False, indent=1))
         self._unsaved = 0
 

@@ -30,12 +30,13 @@ class ReadOptions:
 
     - `separator`: the line that ends a document of a text file; blank lines count as one where it is empty.
     - `key`: under which JSON lines, and Parquet, have the text.
-    - `max_document_chars`: a document (or a line) that is longer is an error: it is held in memory.
+    - `max_document_chars`: a document (or a line) that is longer is an error: it is held in memory, and encoding it
+      takes some 120 bytes a character.
     """
 
     separator: str = ""
     key: str = "text"
-    max_document_chars: int = 20_000_000
+    max_document_chars: int = 5_000_000
 
 
 @dataclass(frozen=True)
