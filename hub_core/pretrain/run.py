@@ -86,10 +86,6 @@ def pretrain(
     if objective not in OBJECTIVES:
         raise SettingsError(unknown("objective", objective, OBJECTIVES))
     settings, options = settings or TrainSettings(), _row_options(rows or RowOptions(), objective)
-    for one in [corpus] if validation is None else [corpus, validation]:
-        one.verify()
-        if options.order != "none":
-            one.check_order()
     source, fixed, measured_on = _rows(module, corpus, validation, options, held_out=held_out, seed=settings.seed)
     if objective == "rtd" and settings.sharding != "none":
         raise SettingsError("rtd's generator shares the module's embeddings, which sharding='full' cuts: choose one")
@@ -111,9 +107,7 @@ def pretrain(
     if announce is not None and trainer.processes.is_main:
         count = batch_size * settings.accumulation * trainer.processes.count
         announce(_beginning(module, source, fixed, steps=settings.max_steps or per_epoch * epochs, batch=count))
-        if options.mask.masking != "token" and not corpus.has_units:
-            announce("the corpus was built without words: tokens are hidden one by one")
-        for line in shown_rows(source, module.tokenizer, show):
+        for line in (*_remarks(corpus, options), *shown_rows(source, module.tokenizer, show)):
             announce(line)
     padding = {"input_ids": module.tokenizer.pad_id}
     evaluate = _evaluation(trainer, goal, fixed.fixed(), padding)
@@ -145,6 +139,9 @@ def _rows(
     """The rows to learn from, those to measure on, and what is said of the latter where a run is resumed."""
     for one in [corpus] if validation is None else [corpus, validation]:
         check_tokenizer(one.about, module.tokenizer, where=one.prefix)
+        if options.order != "none":
+            one.check_order()
+        one.verify()
     if module.max_length is not None and options.length > module.max_length:
         raise SettingsError(f"{module.spec.title} takes rows of {module.max_length} tokens, not of {options.length}")
     learnt: Iterable[int]
@@ -169,6 +166,12 @@ def _beginning(module: TorchModule, source: Rows, fixed: Rows, *, steps: int, ba
         f"learns from {len(source.lengths):,} rows, measured on {len(fixed.lengths):,}; {parameters:,} parameters; "
         f"{steps:,} steps of {batch:,} rows"
     )
+
+
+def _remarks(corpus: Corpus, options: RowOptions) -> list[str]:
+    """What the options ask for and the corpus does not have."""
+    wordless = options.mask.masking != "token" and not corpus.has_units
+    return ["the corpus was built without words: tokens are hidden one by one"] if wordless else []
 
 
 def _learnt_spec(spec: ModuleSpec, corpus: Corpus, objective: str, name: str | None) -> ModuleSpec:
