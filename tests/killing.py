@@ -15,7 +15,7 @@ _PRELOADED = ("training_program", "pretraining_program", "accelerate", "transfor
 
 
 def killed_and_left_alone(run: Callable[..., None], folder: Path, *arguments: str, kills: int = 10) -> str:
-    """SIGKILL a run at so many random moments, whatever it is doing then; what it leaves in ``folder/../hash``.
+    """SIGKILL a run at so many random moments, whatever it is doing then; what it leaves in ``folder/../report``.
 
     `run` is called with the checkpoint folder, `arguments`, and how long it shall pause after a step.
     """
@@ -41,7 +41,7 @@ def killed_and_left_alone(run: Callable[..., None], folder: Path, *arguments: st
     process.start()
     process.join(120)
     assert process.exitcode == 0
-    return folder.with_name("hash").read_text(encoding="utf-8")
+    return folder.with_name("report").read_text(encoding="utf-8")
 
 
 def _newest_state(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Mapping
@@ -14,8 +15,10 @@ from training_program import weights_hash
 
 from hub_core.corpus.building import build_corpus
 from hub_core.corpus.store import Corpus
+from hub_core.paths import sha256_file
 from hub_core.pretrain.run import PreTrained, pretrain
 from hub_core.pretrain.stream import RowOptions
+from hub_core.spec import WEIGHTS
 from hub_core.text.tokenizer import Tokenizer
 from hub_core.train.callbacks import Callback, Moment
 from hub_core.train.settings import TrainSettings
@@ -39,6 +42,13 @@ def sample_corpus(folder: Path, tokenizer: Tokenizer, documents: int = 30) -> Co
     return build_corpus(tokenizer, [folder / "text.txt"], folder / "corpus")
 
 
+def one_row(folder: Path, tokenizer: Tokenizer) -> Corpus:
+    """A corpus of two sentences, which are one row."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "row.txt").write_text("新华社北京日报。我们在上海。", encoding="utf-8")
+    return build_corpus(tokenizer, [folder / "row.txt"], folder / "row")
+
+
 class Pause(Callback):
     """Waits after every step, so that a process can be killed there."""
 
@@ -56,6 +66,7 @@ def run(
     family: str = "bert",
     pause: float = 0.0,
     dropout: float = 0.2,
+    measure_one_row: bool = False,
     rows: Mapping[str, Any] | None = None,
     call: Mapping[str, Any] | None = None,
     **settings: Any,
@@ -77,9 +88,12 @@ def run(
             **settings,
         }
     )
+    data = folder.parent / "data"
+    validation = one_row(data, module.tokenizer) if measure_one_row else None
     return pretrain(
         module,
-        sample_corpus(folder.parent / "data", module.tokenizer),
+        sample_corpus(data, module.tokenizer),
+        validation=validation,
         checkpoint_dir=folder,
         objective=objective,
         rows=RowOptions(32, **(rows or {})),
@@ -90,8 +104,14 @@ def run(
     )
 
 
+def report(done: PreTrained, folder: Path) -> str:
+    """What a run left: hashes of the weights and of the modules on disk, all that was logged and measured."""
+    modules = {path.parent.name: sha256_file(path) for path in sorted(folder.glob(f"*/{WEIGHTS}"))}
+    return json.dumps([weights_hash(done.module), modules, done.result.best, done.result.history])
+
+
 def run_and_report(folder: str, objective: str, family: str, pause: float) -> None:
-    """Pre-train, and leave the hash of the weights in ``folder/../hash`` when done; for other processes."""
+    """Pre-train, and leave the `report` in ``folder/../report`` when done; for other processes."""
     torch.set_num_threads(1)
     done = run(Path(folder), objective=objective, family=family, pause=pause)
-    Path(folder).with_name("hash").write_text(weights_hash(done.module))
+    Path(folder).with_name("report").write_text(report(done, Path(folder)))

@@ -31,6 +31,7 @@ from hub_core.corpus.reading import Document, ReadOptions, Source, find_sources,
 from hub_core.corpus.sentences import split_sentences
 from hub_core.corpus.store import Corpus
 from hub_core.corpus.units import Lexicon, read_lexicon
+from hub_core.data.packing import opened
 from hub_core.errors import DataError, ManifestError, NotFoundError, ResumeError, SettingsError
 from hub_core.registry import bundled_registry
 from hub_core.text.files import tokenizer_from_files
@@ -221,7 +222,8 @@ class TestReading:
                 r"a\.txt:1: a document of more than 20 characters; is the separator",
             ),
             ("a.jsonl", b'{"text": "a"}\n{"tex": 1}\n', r"a\.jsonl:2: no text under 'text'; it has tex"),
-            ("a.jsonl", b"{", r"a\.jsonl:1: not JSON"),
+            ("a.jsonl", b"{", r"a\.jsonl:1: not JSON .*one object per line is wanted"),
+            ("a.json", b'["a"]', r"a\.json:1: no text under 'text'; one object per line is wanted"),
             ("a.txt", "字\n".encode("utf-16"), r"a\.txt:1: the file is UTF-16; save it as UTF-8"),
             ("a.txt.xz", b"nothing packed", r"a\.txt\.xz:1: cannot be read"),
             ("a.txt.zst", b"nothing packed", r"a\.txt\.zst:1: cannot be read"),
@@ -237,6 +239,20 @@ class TestReading:
         with pytest.raises(DataError, match=message):
             build_corpus(tokenizer, [tmp_path / name], tmp_path / "c", read=ReadOptions(max_document_chars=20))
         assert not (tmp_path / "c.json").exists()
+
+    def test_zstandard(self, tmp_path: Path) -> None:
+        """Several frames are one text, an empty one among them; one that is cut off anywhere is no text."""
+        zstandard = pytest.importorskip("zstandard")
+        text = "".join(f"{number} 新华社北京5月7日电。\n\n" for number in range(20_000)).encode()
+        frames = [zstandard.compress(part) for part in (text[:300], b"", text[300:])]
+        path = tmp_path / "a.txt.zst"
+        path.write_bytes(b"".join(frames))
+        with opened(path) as stream:
+            assert stream.read() == text
+        for size in (10, len(frames[0]) - 1, len(frames[0]) + len(frames[1]) + 9, sum(map(len, frames)) - 1):
+            path.write_bytes(b"".join(frames)[:size])
+            with pytest.raises(DataError, match="cannot be read .*ended before the end of its last frame"):
+                list(read_documents(Source(path), ReadOptions()))
 
     def test_a_zip_with_a_password(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
@@ -479,7 +495,7 @@ class TestBuilding:
         text = written(tmp_path / "text.txt")
         build_corpus(tokenizer, [text], tmp_path / "c")
         written(text, TEXT + "更多\n")
-        with pytest.raises(ResumeError, match=r"sources\..*text\.txt: '.*' there, '.*' now"):
+        with pytest.raises(ResumeError, match=r"sources: .*text\.txt \(sha256 \w+\.\.\.\) there, not now"):
             build_corpus(tokenizer, [text], tmp_path / "c")
 
     def test_another_tokenizer_is_refused(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
@@ -554,27 +570,67 @@ building.build_corpus(tokenizer, [folder / "text.txt"], folder / "part", progres
 """
 
 
+class TestWhatItIs:
+    def test_wherever_its_text_lies(
+        self, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The same text by another path is the same corpus; in another order it is another."""
+        first, second = written(tmp_path / "a" / "text.txt"), written(tmp_path / "a" / "more.txt", "我们在上海。\n")
+        built = build_corpus(tokenizer, [first, second], tmp_path / "c")
+        (tmp_path / "a").rename(tmp_path / "b")
+        monkeypatch.chdir(tmp_path / "b")
+        again = build_corpus(tokenizer, ["text.txt", "more.txt"], tmp_path / "c")
+        assert again.fingerprint() == built.fingerprint()
+        anew = build_corpus(tokenizer, ["text.txt", "more.txt"], tmp_path / "d")
+        assert anew.fingerprint() == built.fingerprint()
+        with pytest.raises(ResumeError, match=r"sources: the same, in another order"):
+            build_corpus(tokenizer, ["more.txt", "text.txt"], tmp_path / "c")
+
+    def test_it_travels_as_its_name(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        built = build_corpus(tokenizer, [written(tmp_path / "text.txt", TEXT * 50)], tmp_path / "c")
+        packed = pickle.dumps(built)
+        assert len(packed) < 500 < built.ids.nbytes
+        assert np.array_equal(pickle.loads(packed).ids, built.ids)
+
+
 class TestUnits:
     @given(
         st.text(alphabet="新华社北京日报", max_size=30),
         st.sets(st.text(alphabet="新华社北京日", min_size=1, max_size=4)),
+        st.integers(min_value=0),
     )
-    def test_phrases(self, text: str, phrases: set[str]) -> None:
-        """From left to right the longest that stands there: what a search over all pairs of places finds."""
+    def test_phrases(self, text: str, phrases: set[str], seed: int) -> None:
+        """From left to right the longest of words: what a search over all pairs of places finds."""
+        ends = np.random.default_rng(seed).random(len(text) + 1) < 0.7
         expected, place = [], 0
         while place < len(text):
-            size = max((n for n in range(2, len(text) - place + 1) if text[place : place + n] in phrases), default=0)
+            sizes = [n for n in range(2, len(text) - place + 1) if text[place : place + n] in phrases]
+            size = max((n for n in sizes if ends[place] and ends[place + n]), default=0)
             if size:
                 expected.append((place, place + size))
             place += size or 1
-        assert Lexicon(phrases).spans(text) == expected
+        assert Lexicon(phrases).spans(text, ends) == expected
+
+    def test_phrases_are_made_of_words(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        """One that ends within a word leaves the words as they are, and one may have spaces in it."""
+        (tmp_path / "words.txt").write_text(
+            "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"发展中国家新加坡和平安我在", "hong", "kong"]),
+            encoding="utf-8",
+        )
+        tokenizer = tokenizer_from_files("wordpiece", vocab=tmp_path / "words.txt")
+        text = written(tmp_path / "text.txt", "发展中国家和新加坡和平安，我在hong kong\n")
+        encode = EncodeOptions(lexicon=("中国", "和平", "发展中国家和新加坡", "hong kong"))
+        units = units_of(build_corpus(tokenizer, [text], tmp_path / "c", encode=encode), tokenizer)
+        assert units == ["发展中国家和新加坡", "和", "平安", "[UNK]", "我", "在", "hongkong"]
+        plain = units_of(build_corpus(tokenizer, [text], tmp_path / "plain"), tokenizer)
+        assert plain == ["发展中国家", "和", "新加坡", "和", "平安", "[UNK]", "我", "在", "hong", "kong"]
 
     @pytest.mark.parametrize("whole_word", ["jieba", "none"])
     def test_a_phrase_is_one_unit(self, tokenizer: Tokenizer, tmp_path: Path, whole_word: str) -> None:
-        encode = EncodeOptions(whole_word, lexicon=("新华社北京5月7日", "今天会见"))
+        encode = EncodeOptions(whole_word, lexicon=("新华社北京5月7日电", "今天会见"))
         built = build_corpus(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "c", encode=encode)
         units = units_of(built, tokenizer)
-        assert units[0] == "新华社北京5月7日"
+        assert units[0] == "新华社北京5月7日电"
         assert "今天会见" in units
         assert ("我们" in units) == (whole_word == "jieba")
         with pytest.raises(ResumeError, match=r"options\.lexicon"):
@@ -598,6 +654,15 @@ class TestUnits:
         assert set(names) <= set(units_of(built, tokenizer))
 
     def test_mistakes(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match="unknown way to end sentences 'line'; did you mean 'lines'"):
+            EncodeOptions(sentences="line")
+        with pytest.raises(SettingsError, match="word_separator='' parts no words"):
+            EncodeOptions("given", word_separator="")
+        with pytest.raises(SettingsError, match="lexicon is a tuple of phrases"):
+            EncodeOptions(lexicon="中华人民")  # type: ignore[arg-type]
+        (tmp_path / "gbk.txt").write_bytes("中国".encode("gbk"))
+        with pytest.raises(DataError, match=r"gbk\.txt: not UTF-8 .*save the file as UTF-8"):
+            read_lexicon(tmp_path / "gbk.txt")
         with pytest.raises(DataError, match="no phrase of two characters"):
             read_lexicon(written(tmp_path / "lexicon.txt", "一\n\n"))
         with pytest.raises(SettingsError, match="finds no entities"):
@@ -652,6 +717,17 @@ class TestPaddleNLP:
             np.savez(tmp_path / "p_idx.npz", lens=np.array(lengths, dtype=np.int32), docs=np.array(documents))
             with pytest.raises(DataError, match="its two files are not of one corpus"):
                 import_paddlenlp(tmp_path / "p", tmp_path / "c", tokenizer)
+
+    def test_sentences_without_a_token(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        np.save(tmp_path / "p_ids.npy", np.array([7, 8], dtype=np.uint16))
+        np.savez(tmp_path / "p_idx.npz", lens=np.array([2, 0], dtype=np.int32), docs=np.array([0, 1, 2]))
+        read = import_paddlenlp(tmp_path / "p", tmp_path / "c", tokenizer)
+        assert read.ids.tolist() == [7, 8]
+        assert not read.has_units
+        np.save(tmp_path / "p_ids.npy", np.zeros(0, dtype=np.uint16))
+        np.savez(tmp_path / "p_idx.npz", lens=np.zeros(0, dtype=np.int32), docs=np.array([0]))
+        with pytest.raises(DataError, match="a corpus without a token"):
+            import_paddlenlp(tmp_path / "p", tmp_path / "d", tokenizer)
 
 
 def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

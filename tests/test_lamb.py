@@ -43,6 +43,21 @@ def test_as_in_the_paper(decay: float, start: str) -> None:
     np.testing.assert_allclose(weight.detach().numpy(), by_the_paper(first, gradients, lr=0.02, decay=decay), rtol=1e-6)
 
 
+def test_biases_move_as_with_adam() -> None:
+    """Whatever their length: from 0 they would else stay near it."""
+    draw = torch.Generator().manual_seed(1)
+    weights = [torch.nn.Parameter(torch.zeros(5)) for _ in range(2)]
+    mine = Lamb([weights[0]], lr=0.01, weight_decay=0.0)
+    theirs = torch.optim.Adam([weights[1]], lr=0.01, eps=1e-6)
+    for _ in range(50):
+        gradient = torch.randn(5, generator=draw) + 1
+        for weight, optimizer in zip(weights, (mine, theirs), strict=True):
+            weight.grad = gradient.clone()
+            optimizer.step()
+    torch.testing.assert_close(weights[0], weights[1])
+    assert float(weights[0].detach().abs().min()) > 0.1
+
+
 def test_a_step_is_as_long_as_the_rate_says() -> None:
     """The update's length is the rate's share of the weights' length, whatever the gradient's."""
     for scale in (1e-4, 1.0, 1e4):

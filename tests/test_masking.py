@@ -14,7 +14,7 @@ from tiny import write_vocabulary
 
 from hub_core.corpus.building import build_corpus
 from hub_core.corpus.store import Corpus
-from hub_core.errors import NotFoundError, SettingsError
+from hub_core.errors import DataError, NotFoundError, SettingsError
 from hub_core.examples import IGNORE, Array, Features
 from hub_core.pretrain.masking import Masker, MaskOptions, by_ngram
 from hub_core.pretrain.samples import cut
@@ -164,25 +164,20 @@ def test_any_row(
     masker = Masker(tokenizer, MaskOptions(masking, share))
     shown, places = masker(row, joined, np.random.default_rng(seed))
     special = np.isin(row, sorted(tokenizer.special_ids))
+    apart = special & (row != tokenizer.unk_id)
     assert not special[places].any()
     assert (np.diff(places) > 0).all()
     untouched = np.setdiff1d(np.arange(len(row)), places)
     assert (shown[untouched] == row[untouched]).all()
     assert bool(len(places)) == bool((~special).any())
     if masking != "token":
+        # An unknown token parts nothing: what stands on its two sides is hidden together, or not at all.
         hidden = np.isin(np.arange(len(row)), places)
-        inside = joined[1:] & ~special[1:] & ~special[:-1]
-        assert (hidden[1:][inside] == hidden[:-1][inside]).all()
-        largest = _largest_unit(joined, special)
-        assert len(places) <= max(round(share * len(row)), 1, largest if len(places) == largest else 1)
-
-
-def _largest_unit(joined: Array, special: Array) -> int:
-    best = size = 0
-    for number in range(len(joined)):
-        size = 0 if special[number] else size + 1 if joined[number] and size else 1
-        best = max(best, size)
-    return best
+        units = np.cumsum(~joined | apart | np.append(True, apart[:-1]))
+        known = [hidden[(units == unit) & ~special] for unit in np.unique(units)]
+        assert all(one.all() or not one.any() for one in known)
+        smallest = min((len(one) for one in known if len(one)), default=0)
+        assert len(places) <= max(round(share * len(row)), 1, smallest)
 
 
 @pytest.mark.parametrize("masking", ["ngram", "span"])
@@ -250,8 +245,41 @@ class TestRows:
             if order == "sop":
                 assert {first[:3], second[:3]} == {"新华社", "国务院"}
             elif row.meta:
-                assert second.startswith("新华社北京")
-                assert second[5] != first[5]
+                assert second.startswith("国务院")
+                assert second[3] != first[5]
+
+    def test_second_halves_look_alike(self, real: tuple[Corpus, Tokenizer]) -> None:
+        """Of real text, right ones and wrong ones: both begin within a document, end where a unit does, and are about
+        as long, so that they cannot be told apart without being read."""
+        corpus, tokenizer = real
+        rows = Rows(corpus, range(400), tokenizer, RowOptions(128, order="nsp"), seed=1)
+        openings = {tuple(corpus.ids[start : start + 8].tolist()) for start in corpus.starts[corpus.documents[:-1]]}
+        sizes: dict[int, list[int]] = {0: [], 1: []}
+        opening = cut_short = 0
+        for row in rows.epoch(0):
+            if row.meta is None:
+                continue
+            ids = np.where(np.asarray(row.target) == IGNORE, row.inputs["input_ids"], row.target)
+            second = ids[row.inputs["token_type_ids"] == 1][:-1]
+            sizes[row.meta].append(len(second))
+            opening += tuple(second[:8].tolist()) in openings
+            ends = [at for at in _places_of(corpus.ids, second) if at == len(corpus.ids) or not corpus.joined[at]]
+            cut_short += not ends
+        assert min(map(len, sizes.values())) > 300
+        assert opening < 0.01 * sum(map(len, sizes.values()))
+        assert cut_short == 0
+        assert np.mean(sizes[1]) == pytest.approx(np.mean(sizes[0]), rel=0.06)
+
+    def test_one_document_has_no_other(self, tmp_path: Path) -> None:
+        corpus, tokenizer = self.corpus(tmp_path, "新华社北京月。国务院总理。\n\n我们在上海。今天了。\n")
+        with pytest.raises(DataError, match="wants two of several sentences.*--held-out"):
+            Rows(corpus, [0], tokenizer, RowOptions(40, order="nsp"), seed=1)
+        wrong = {
+            row.meta
+            for epoch in range(20)
+            for row in Rows(corpus, [0, 1], tokenizer, RowOptions(40, order="nsp"), seed=1).epoch(epoch)
+        }
+        assert wrong == {0, 1}
 
     def test_a_single_sentence_has_no_order(self, tmp_path: Path) -> None:
         corpus, tokenizer = self.corpus(tmp_path, "新华社北京月日电\n")
@@ -264,6 +292,12 @@ class TestRows:
         learnt, measured = split_documents(corpus, held_out=0.1)
         assert len(measured) == 4
         assert sorted([*learnt.tolist(), *measured.tolist()]) == list(range(40))
+
+
+def _places_of(ids: Array, run: Array) -> list[int]:
+    """Where a run of tokens ends in others, wherever it stands."""
+    starts = np.flatnonzero(np.asarray(ids[: len(ids) - len(run) + 1]) == run[0])
+    return [int(at) + len(run) for at in starts if np.array_equal(ids[at : at + len(run)], run)]
 
 
 class TestMistakes:

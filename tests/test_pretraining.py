@@ -10,13 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import distributed_pretraining_program
 import numpy as np
 import pytest
 import torch
 from command_line import Hub
 from killing import killed_and_left_alone
-from pretraining_program import run, run_and_report, sample_corpus, sample_text
+from pretraining_program import report, run, run_and_report, sample_corpus, sample_text
 from safetensors.torch import load_file
+from sklearn.metrics import f1_score
 from tiny import tiny_module, write_vocabulary
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from training_program import labelled_rows, weights_hash
@@ -28,6 +30,7 @@ from hub_core.corpus.encoding import EncodeOptions
 from hub_core.errors import DataError, ManifestError, ResumeError, SettingsError
 from hub_core.examples import IGNORE, Batch, Example
 from hub_core.pretrain import objectives
+from hub_core.pretrain.masking import MaskOptions
 from hub_core.pretrain.networks import generator_for, with_detector, with_order
 from hub_core.pretrain.objectives import HiddenWords, ReplacedTokens
 from hub_core.pretrain.presets import preset, presets
@@ -38,6 +41,7 @@ from hub_core.spec import WEIGHTS, read_manifest
 from hub_core.torch_module import TorchModule
 from hub_core.train import compiling
 from hub_core.train.batches import to_torch
+from hub_core.train.checkpoints import Checkpoints
 from hub_core.train.schedule import rate_factor, warmup_steps
 from hub_core.train.settings import TrainSettings
 
@@ -114,7 +118,7 @@ class TestLosses:
         torch.testing.assert_close(mine, theirs)
 
     def test_replaced_tokens(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        module = with_detector(masked_lm(tmp_path, "electra"))
+        module = with_detector(masked_lm(tmp_path, "electra")).eval()
         batch = batch_of(module, tmp_path)
         moved, objective = to_torch(batch, CPU), ReplacedTokens(generator_for(module, share=0.5), factor=50.0)
         objective.eval()
@@ -140,6 +144,14 @@ class TestLosses:
             step.parts["mlm"] / weights["mlm"], cross_entropy(generated[hidden], moved.targets[hidden])
         )
         assert replaced.any()
+        monkeypatch.setattr(objectives, "gumbel_softmax", lambda _: drawn[0])
+        for parameter in module.network.discriminator_predictions.dense_prediction.parameters():
+            parameter.data.mul_(50)  # or it says the same of every token
+        with torch.inference_mode():
+            told = (module.network(**{**moved.inputs, "input_ids": filled}).logits > 0)[real]
+            twice, both = objective.measure(module, batch, moved)["replaced_f1"]
+        assert 0 < told.sum() < len(told)
+        assert twice / both == pytest.approx(f1_score(replaced[real], told))
 
     def test_the_generator_shares_the_embeddings(self, tmp_path: Path) -> None:
         module = with_detector(masked_lm(tmp_path, "electra"))
@@ -246,14 +258,19 @@ class TestRuns:
     ) -> None:
         """All of it: at a learning rate of nothing, the file that comes out is the one that went in."""
         run(tmp_path / "ckpt", objective=objective, family=family)
-        Hub(capsys)(
+        done = Hub(capsys)(
             *("pretrain", "--module", tmp_path / "ckpt" / "best_model", "--corpus", tmp_path / "data" / "corpus"),
             *("--objective", objective, "--length", 32, "--held-out", 0.1, "--learning-rate", 0, "--weight-decay", 0),
             *("--max-steps", 2, "--no-tensorboard", "--checkpoint-dir", tmp_path / "further"),
         )
+        assert "warning" not in done.err
+        assert ("mlm before" in done.out) == (objective != "rtd")
         before, after = (load_file(tmp_path / name / "best_model" / WEIGHTS) for name in ("ckpt", "further"))
         assert before.keys() == after.keys()
         assert all(torch.equal(after[name], value) for name, value in before.items())
+        about = read_manifest(tmp_path / "further" / "best_model")
+        name = read_manifest(tmp_path / "ckpt" / "best_model").name
+        assert (about.name, about.base) == (f"{name}-corpus", f"{name}==1.0.0")
         heads = {"bert": "cls.seq_relationship.weight", "albert": "sop_classifier.classifier.weight"}
         assert heads.get(family, "discriminator_predictions.dense.weight") in after
 
@@ -283,10 +300,27 @@ class TestResume:
         [("mlm+sop", "bert"), pytest.param("rtd", "electra", marks=pytest.mark.slow)],
     )
     def test_killed_ten_times(self, tmp_path: Path, objective: str, family: str) -> None:
-        """SIGKILL at ten random moments: the weights are those of a run that nothing disturbed, bit for bit."""
-        whole = run(tmp_path / "whole" / "ckpt", objective=objective, family=family)
-        folder = tmp_path / "part" / "ckpt"
-        assert killed_and_left_alone(run_and_report, folder, objective, family) == weights_hash(whole.module)
+        """SIGKILL at ten random moments: the weights are those of a run that nothing disturbed, bit for bit, and so is
+        all that it saved, logged and measured."""
+        folder = tmp_path / "whole" / "ckpt"
+        whole = report(run(folder, objective=objective, family=family), folder)
+        assert killed_and_left_alone(run_and_report, tmp_path / "part" / "ckpt", objective, family) == whole
+
+    @pytest.mark.parametrize("where", ["save_best", "save_epoch"])
+    def test_stopped_after_the_last_step(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+        """The state says that all steps are done: what follows them is made up for, and once."""
+
+        def stopped(*_: Any, **__: Any) -> None:
+            raise KeyboardInterrupt
+
+        folders = [tmp_path / name / "ckpt" for name in ("whole", "part")]
+        settings = {"eval_interval": 0, "max_steps": 5}
+        whole = report(run(folders[0], **settings), folders[0])
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(Checkpoints, where, stopped)
+            run(folders[1], **settings)
+        assert report(run(folders[1], **settings), folders[1]) == whole
+        assert report(run(folders[1], **settings), folders[1]) == whole
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -317,8 +351,18 @@ class TestResume:
         with pytest.raises(ResumeError, match="settings.max_steps: 4 in the saved state, 8 now"):
             run(tmp_path / "share" / "ckpt", max_steps=8, **by_share)
 
-    def test_packed_rows_and_lamb_go_on_too(self, tmp_path: Path) -> None:
-        options = {"rows": {"pack": True}, "optimizer": "lamb", "schedule": "constant"}
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"rows": {"pack": True}, "optimizer": "lamb"},
+            {"precision": "bf16", "ema": 0.9},
+            # The first steps overflow, and the scale that the others have is part of the state.
+            {"precision": "fp16", "max_grad_norm": 0.0},
+        ],
+        ids=["packed, lamb", "bf16, ema", "fp16"],
+    )
+    def test_others_go_on_too(self, tmp_path: Path, options: dict[str, Any]) -> None:
+        options = {"schedule": "constant", **options}
         run(tmp_path / "part" / "ckpt", max_steps=5, **options)
         further = run(tmp_path / "part" / "ckpt", max_steps=9, **options)
         assert weights_hash(further.module) == weights_hash(
@@ -339,6 +383,44 @@ class TestResume:
                 rows=RowOptions(32),
                 settings=TrainSettings(max_steps=12),
             )
+
+    def test_another_run_is_refused_before_anything_is_measured(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run(tmp_path / "ckpt")
+        looks: list[int] = []
+        usual = HiddenWords.measure
+
+        def measure(*args: Any) -> Any:
+            looks.append(1)
+            return usual(*args)
+
+        monkeypatch.setattr(HiddenWords, "measure", measure)
+        with pytest.raises(ResumeError):
+            run(tmp_path / "ckpt", seed=8, call={"measure_first": True})
+        assert not looks
+        first = run(tmp_path / "ckpt", call={"measure_first": True})
+        assert first.before is not None
+        assert first.before["mlm"] > (first.result.best or {})["mlm"]
+
+    def test_a_module_trained_for_something_else(self, tmp_path: Path) -> None:
+        """Its encoder is what goes on."""
+        other = tiny_module(tmp_path, task="seq-cls", seed=1)
+        corpus = sample_corpus(tmp_path / "data", other.tokenizer)
+        settings = TrainSettings(max_steps=1, learning_rate=0.0)
+        for objective, kind in (("mlm+sop", other), ("rtd", tiny_module(tmp_path / "e", family="electra", seed=1))):
+            done = pretrain(
+                kind,
+                corpus.prefix,
+                checkpoint_dir=tmp_path / objective,
+                rows=RowOptions(32),
+                objective=objective,
+                held_out=0.1,
+                settings=settings,
+            )
+            encoder = kind.network.base_model.state_dict()
+            mine = done.module.network.base_model.state_dict()
+            assert all(torch.equal(mine[name], value) for name, value in encoder.items())
 
     def test_a_full_disk_loses_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from hub_core.errors import CheckpointError
@@ -370,8 +452,12 @@ class TestProcesses:
             pytest.param("rtd", "electra", "none", marks=pytest.mark.slow),
         ],
     )
-    def test_two_are_one(self, tmp_path: Path, objective: str, family: str, sharding: str) -> None:
-        """Two processes with half a batch each learn what one learns with the whole of it."""
+    def test_two_are_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, objective: str, family: str, sharding: str
+    ) -> None:
+        """Two processes with half a batch each learn what one learns with the whole of it; also where there is one row
+        to measure, which one of them has."""
+        monkeypatch.setattr(objectives, "gumbel_softmax", distributed_pretraining_program.likeliest)
         whole = run(
             tmp_path / "one" / "ckpt",
             objective=objective,
@@ -379,6 +465,7 @@ class TestProcesses:
             dropout=0.0,
             accumulation=1,
             call={"batch_size": 6, "log_interval": 1},
+            **distributed_pretraining_program.SETTINGS[objective],
         )
         folder = tmp_path / "two"
         program = Path(__file__).with_name("distributed_pretraining_program.py")
@@ -391,13 +478,10 @@ class TestProcesses:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
         mine, theirs = (load_file(next(place.glob("ckpt/epoch_*")) / WEIGHTS) for place in (tmp_path / "one", folder))
-        for name, tensor in mine.items() if objective != "rtd" else ():
+        for name, tensor in mine.items():
             torch.testing.assert_close(theirs[name], tensor, atol=2e-4, rtol=1e-3, msg=name)
         rows = json.loads((folder / "history.json").read_text())
-        if objective == "rtd":  # what the generator puts in is drawn in each process by itself
-            assert [row["mlm"] for row in rows[:1]] == pytest.approx([whole.result.history[0]["mlm"]], rel=1e-4)
-            return
-        assert len(rows) == len(whole.result.history) == 15
+        assert len(rows) == len(whole.result.history) == (6 if objective == "rtd" else 15)
         for mine, theirs in zip(whole.result.history, rows, strict=True):
             assert theirs == pytest.approx(mine, rel=1e-3, abs=1e-5)
 
@@ -479,12 +563,12 @@ class TestPresets:
         assert "no corpus" in said
 
     @pytest.mark.parametrize("name", sorted(presets()))
-    @pytest.mark.parametrize("steps", [None, 2000])
+    @pytest.mark.parametrize("steps", [None, 2000, 0])
     def test_the_rate_rises_and_falls(self, name: str, steps: int | None) -> None:
         """With as many steps as the known model had, and with few: up to the peak at first, and down at the end."""
         found = preset(name)
-        settings = found.scaled(found.apply().replace(**({"max_steps": steps} if steps else {})))
-        total = settings.max_steps
+        settings = found.scaled(found.apply().replace(**({} if steps is None else {"max_steps": steps})))
+        total = settings.max_steps or 500  # as many as some epochs have
         warm = warmup_steps(settings, total)
         assert 0 < warm <= 0.2 * total + 1
         assert rate_factor(settings, warm, total) == pytest.approx(1.0)
@@ -502,10 +586,19 @@ class TestPresets:
         done = shell(
             *("pretrain", "--preset", "ernie-1.0", "--manifest", tmp_path / "small.json", "--held-out", 0.1, "--json"),
             *("--vocabulary", tmp_path / "vocab.txt", "--corpus", tmp_path / "c", "--length", 32, "--max-steps", 2),
-            *("--batch-size", 4, "--no-tensorboard", "--checkpoint-dir", tmp_path / "ckpt"),
+            *("--batch-size", 4, "--accumulation", 2, "--no-tensorboard", "--checkpoint-dir", tmp_path / "ckpt"),
         )
         assert done.json["steps"] == 2
         assert "order" in done.json
+        assert "2 steps of 8 rows" in done.err
+        # Batches that a device can hold add up to the rows of its steps, and epochs take the place of its steps.
+        done = shell(
+            *("pretrain", "--preset", "electra-small", "--manifest", tmp_path / "small.json", "--held-out", 0.1),
+            *("--vocabulary", tmp_path / "vocab.txt", "--corpus", tmp_path / "c", "--length", 32, "--epochs", 2),
+            *("--batch-size", 50, "--objective", "mlm", "--no-tensorboard", "--checkpoint-dir", tmp_path / "more"),
+        )
+        assert "learns from 62 rows" in done.err
+        assert "2 steps of 150 rows" in done.err
         assert "unknown preset 'ernie'; did you mean 'ernie-1.0'" in shell.fails("pretrain", "--preset", "ernie")
 
 
@@ -521,8 +614,14 @@ class TestMistakes:
             pretrain(module, corpus, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(32), objective="rtd")
         with pytest.raises(SettingsError, match="rtd's generator shares the module's embeddings"):
             run(tmp_path / "sharded", objective="rtd", family="electra", sharding="full")
-        with pytest.raises(SettingsError, match="choose --objective mlm"):
+        with pytest.raises(SettingsError, match="family 'distilbert' has no .* choose --objective mlm"):
             with_order(masked_lm(tmp_path, "distilbert"))
+        with pytest.raises(SettingsError, match="rtd hides words by the mask alone"):
+            run(tmp_path / "ckpt", objective="rtd", family="electra", rows={"mask": MaskOptions(random=0.3)})
+        with pytest.raises(SettingsError, match="order='sop' are not for objective 'mlm'"):
+            run(tmp_path / "ckpt", rows={"order": "sop"})
+        with pytest.raises(SettingsError, match="batch_size must be"):
+            run(tmp_path / "ckpt", call={"batch_size": 0})
         with pytest.raises(SettingsError, match="held_out=0 must be between 0 and 1"):
             pretrain(module, corpus, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(32), held_out=0)
         with pytest.raises(ManifestError, match="'语料' may hold letters"):
@@ -536,7 +635,7 @@ class TestMistakes:
         single = build_corpus(module.tokenizer, [flat], tmp_path / "flat")
         with pytest.raises(DataError, match="no document has two sentences"):
             pretrain(module, single, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(32), objective="mlm+sop")
-        with pytest.raises(DataError, match=r"1 document\(s\), of which 1 would be held out; measure on"):
+        with pytest.raises(DataError, match=r"1 document\(s\), of which 1 would be held out; when"):
             pretrain(module, corpus, checkpoint_dir=tmp_path / "ckpt", rows=RowOptions(32))
 
 

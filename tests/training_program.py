@@ -87,7 +87,7 @@ def weights_hash(module: torch.nn.Module) -> str:
 
 
 def train_and_report(folder: str, pause: float) -> None:
-    """Train, and leave the hash of the weights in ``folder/../hash`` when done; for other processes."""
+    """Train, and leave the hash of the weights in ``folder/../report`` when done; for other processes."""
     torch.set_num_threads(1)
     module, _ = train(Path(folder), pause=pause)
-    Path(folder).with_name("hash").write_text(weights_hash(module))
+    Path(folder).with_name("report").write_text(weights_hash(module))

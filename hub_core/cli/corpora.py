@@ -12,12 +12,15 @@ import click
 from hub_core.cli.command import Command, Group, debug_option
 from hub_core.cli.options import PATH, json_flag
 from hub_core.cli.output import note, print_record, progress_bar
+from hub_core.pretrain import OBJECTIVES
 
 if TYPE_CHECKING:
     from hub_core.corpus.reading import ReadOptions
 
 #: A share of unknown tokens from which on a vocabulary does not fit the text.
 _MANY_UNKNOWN = 0.05
+#: Sentences of a document from which on several may stand in it.
+_MANY_SENTENCES = 50
 _SYMBOLS = click.Choice(("isolate", "keep"))
 
 
@@ -134,9 +137,9 @@ def vocabulary(inputs: tuple[Path, ...], output: Path, read: ReadOptions, as_jso
 @click.option("--entities", metavar="MODULE", help="A module for token-cls: what it finds is hidden as a whole too.")
 @click.option(
     "--objective",
-    type=click.Choice(("mlm", "mlm+sop", "mlm+nsp")),
+    type=click.Choice(OBJECTIVES),
     default="mlm",
-    help="What it is for: the last two need documents of several sentences. What is built is the same.",
+    help="What it is for: mlm+sop and mlm+nsp need documents of several sentences. What is built is the same.",
 )
 @click.option("--sentences", type=click.Choice(("split", "lines")), default="split", help="Where sentences end.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; what comes out is the same.  [default: 1]")
@@ -190,13 +193,18 @@ def build(
                 mapper=mapper,
                 progress=advance,
             )
-    except (KeyboardInterrupt, SystemExit):
+    except KeyboardInterrupt:
         note("stopped; the same command goes on where it was")
         raise
     counts = built.about["counts"]
     if (share := counts["unknown"] / counts["tokens"]) > _MANY_UNKNOWN:
         note(f"warning: {share:.0%} of the tokens are unknown to the tokenizer; a larger vocabulary knows more of them")
-    if objective != "mlm":
+    if (
+        counts["documents"] <= len(built.about["sources"])
+        and counts["sentences"] > _MANY_SENTENCES * counts["documents"]
+    ):
+        note("warning: every file is one document; a blank line, or the one that --separator names, ends a document")
+    if "+" in objective:
         built.check_order()
     print_record({"corpus": str(output), **counts}, as_json=as_json)
 

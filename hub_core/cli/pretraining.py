@@ -14,6 +14,8 @@ from hub_core.cli.job import continuing
 from hub_core.cli.options import PATH, checkpoint_dir, json_flag
 from hub_core.cli.output import note, print_record
 from hub_core.cli.settings_options import pretraining_options
+from hub_core.errors import NotFoundError
+from hub_core.pretrain import OBJECTIVES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,9 +43,7 @@ _PART = click.FloatRange(0, 1, min_open=True, max_open=True)
 @click.option("--corpus", type=PATH, required=True, metavar="PREFIX", help="What `hub corpus build` has written.")
 @click.option("--validation", type=PATH, metavar="PREFIX", help="Another corpus, to measure on.")
 @click.option("--held-out", type=_PART, default=0.005, help="Else the share of documents that is measured on.")
-@click.option(
-    "--objective", type=click.Choice(("mlm", "mlm+sop", "mlm+nsp", "rtd")), default="mlm", help="What is learnt."
-)
+@click.option("--objective", type=click.Choice(OBJECTIVES), default="mlm", help="What is learnt.")
 @click.option(
     "--generator-share",
     type=click.FloatRange(0, 1, min_open=True),
@@ -92,7 +92,6 @@ def pretrain(
         raise click.UsageError("give either --module or --manifest")
     if (manifest is None) != (vocabulary is None):
         raise click.UsageError("--manifest needs --vocabulary, and --module has one")
-    from hub_core.corpus.store import Corpus
     from hub_core.pretrain.masking import MaskOptions
     from hub_core.pretrain.run import pretrain as pretrained
     from hub_core.pretrain.stream import RowOptions
@@ -113,20 +112,21 @@ def pretrain(
             called = f"{module.spec.name}-{part or 'further'}"
         done = pretrained(
             module,
-            Corpus.open(corpus, module.tokenizer),
+            corpus,
             checkpoint_dir=checkpoint_dir,
             rows=rows,
             settings=settings,
             stored=stored,
-            validation=None if validation is None else Corpus.open(validation, module.tokenizer),
+            validation=validation,
             use_vdl=tensorboard,
-            measure_first=name is not None,
+            # The generator of rtd begins anew, and what would be measured is its own ignorance.
+            measure_first=name is not None and options["objective"] != "rtd",
             name=called,
             announce=note,
             **options,
         )
     best = checkpoint_dir / "best_model"
-    if done.before and done.result.best and done.before["mlm"] <= done.result.best["mlm"]:
+    if done.before and done.result.best and round(done.before["mlm"], 4) < round(done.result.best["mlm"], 4):
         note(f"warning: {name} found hidden words better before: the best loss since is {done.result.best['mlm']:.4f}")
     before = {f"{metric} before": score for metric, score in (done.before or {}).items()}
     record = {"module": str(best), "steps": done.result.steps, **(done.result.best or {}), **before}
@@ -141,11 +141,14 @@ def _module(
 
     torch.manual_seed(seed)  # of the weights of a new network, or of new heads
     if manifest is not None:
+        if vocabulary is not None and not vocabulary.is_file():
+            raise NotFoundError(f"no file {vocabulary}")
         from hub_core.scratch import module_from_manifest
 
         return module_from_manifest(manifest, (), task="masked-lm", word_list=vocabulary), None
     from hub_core.cli.loading import load_base, stored_tensors
 
     # ELECTRA's published files hold the detector, and no head that fills in words.
-    module = load_base(name or "", task="masked-lm", labels=(), new_head=objective == "rtd", task_options={})
+    task = None if objective == "rtd" else "masked-lm"
+    module = load_base(name or "", task=task, labels=(), new_head=False, task_options={})
     return module, None if objective == "mlm" else stored_tensors(name or "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from functools import wraps
@@ -51,7 +52,8 @@ def pretraining_options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command one option per training setting that has a sense without labels, and ``--config``.
 
     It receives `settings`: of the options what is given, else of the configuration, else of the ``--preset``, else
-    `PRETRAINING`. A preset also has its say on the command's own options, where they are not given.
+    `PRETRAINING`. A preset also has its say on the command's own options, where they are not given: batches add up to
+    the rows of its steps, and `epochs`, where that is given, takes the place of its steps.
     """
 
     @wraps(function)
@@ -64,8 +66,10 @@ def pretraining_options(function: Callable[..., None]) -> Callable[..., None]:
             return
         source = click.get_current_context().get_parameter_source
         others |= {name: value for name, value in named.call.items() if source(name) == ParameterSource.DEFAULT}
-        chosen = named.scaled(settings(named.apply(start.replace(warmup_ratio=0.0))))
-        function(*args, settings=chosen, **others)
+        steps = {} if source("epochs") == ParameterSource.DEFAULT else {"max_steps": 0}
+        batches = named.accumulation(others["batch_size"], int(os.environ.get("WORLD_SIZE", "1")))
+        begun = named.apply(start).replace(**steps, accumulation=batches)
+        function(*args, settings=named.scaled(settings(begun)), **others)
 
     return _PRESET(_CONFIG(_each_setting(collected, without=_FOR_LABELS, instead=PRETRAINING)))
 

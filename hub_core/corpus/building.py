@@ -11,8 +11,9 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -42,6 +43,8 @@ from hub_core.text.tokenizer import Tokenizer
 
 #: Characters that travel to a worker together.
 SHARE = 1 << 18
+#: Lines at most about texts that are others.
+_MOST_LINES = 10
 #: Shares between two entries of the journal: some seconds of the slowest segmenter.
 _JOURNAL_SHARES = 8
 _BUILDING, _JOURNAL, _LOCK = ".building", "journal.json", ".lock"
@@ -64,7 +67,7 @@ class _State:
 
 def build_corpus(
     tokenizer: Tokenizer,
-    inputs: Sequence[str | Path],
+    inputs: str | Path | Sequence[str | Path],
     output: str | Path,
     *,
     encode: EncodeOptions | None = None,
@@ -155,6 +158,8 @@ _held: list[Encoder] = []
 
 
 def _hold(encoder: Encoder) -> None:
+    # Ctrl-C is for the process that hands out the work: it ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _held[:] = [encoder]
 
 
@@ -166,15 +171,34 @@ def _check_same(before: dict[str, Any], now: dict[str, Any], prefix: Path) -> No
     """Raise ResumeError, listing the differences, where what is there was made from something else."""
     differences = [
         f"  {name}.{key}: {before.get(name, {}).get(key)!r} there, {now[name].get(key)!r} now"
-        for name in ("tokenizer", "options", "sources")
+        for name in ("tokenizer", "options")
         for key in sorted(before.get(name, {}).keys() | now[name].keys())
         if before.get(name, {}).get(key) != now[name].get(key)
     ]
+    differences += _other_texts(before.get("sources", {}), now["sources"])
     if differences:
         raise ResumeError(
             f"{prefix} is another corpus, or the beginning of one:\n" + "\n".join(differences) + "\n"
             f"name another --output, or remove {prefix}.*, {prefix}_* and {prefix}{_BUILDING}"
         )
+
+
+def _other_texts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Lines that say where the texts differ: in what is in the files and in their order. Where they lie is the same to
+    a corpus."""
+    there, here = (
+        [("".join(Path(path).suffixes[-2:]), digest) for path, digest in sources.items()] for sources in (before, now)
+    )
+    if there == here:
+        return []
+    lines = [
+        f"  sources: {path} (sha256 {digest[:12]}...) {when}"
+        for sources, others, when in ((before, now, "there, not now"), (now, before, "now, not there"))
+        for path, digest in sources.items()
+        if digest not in others.values()
+    ]
+    more = [f"  sources: {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
+    return [*lines[:_MOST_LINES], *more] or ["  sources: the same, in another order or by other names"]
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from hub_core.corpus.reading import Document
 from hub_core.corpus.sentences import split_sentences
 from hub_core.corpus.store import token_type
 from hub_core.corpus.units import EntityFinder, Lexicon
-from hub_core.errors import DataError
+from hub_core.errors import DataError, SettingsError, unknown
 from hub_core.examples import Array
 from hub_core.plugins import PLUGIN_FILE, catalog, source_of
 from hub_core.text.tokenizer import Tokenizer
@@ -37,6 +37,8 @@ _CLOSING = ".,;:!?)]}"
 _UNSPACED = re.compile(
     "[\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
+#: Where sentences may end.
+_SENTENCES = ("split", "lines")
 #: What `EncodeOptions.whole_word` may be beside a segmenter.
 _NO_SEGMENTER = ("given", "none")
 
@@ -62,7 +64,8 @@ class EncodeOptions:
     - `whole_word`: the segmenter whose words stay whole under masking (``jieba``, ``rjieba``, a plugin's), ``none``
       (a token is a unit), or ``given``: the text is cut into words already, by `word_separator`.
     - `sentences`: ``split`` ends them at punctuation (where a word ends, if words are given), ``lines`` at line ends.
-    - `lexicon`: phrases that are units where they stand; `entities`: a module (for token-cls) that finds more of them.
+    - `lexicon`: phrases that are units where they begin and end with a word; `entities`: a module (for token-cls) that
+      finds more of them, which may end within a word.
     """
 
     whole_word: str = "jieba"
@@ -70,6 +73,14 @@ class EncodeOptions:
     word_separator: str = " "
     lexicon: tuple[str, ...] = ()
     entities: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.sentences not in _SENTENCES:
+            raise SettingsError(unknown("way to end sentences", self.sentences, _SENTENCES))
+        if not self.word_separator:
+            raise SettingsError("word_separator='' parts no words (--word-separator)")
+        if isinstance(self.lexicon, str):
+            raise SettingsError("lexicon is a tuple of phrases, not one string; read_lexicon reads them from a file")
 
     @property
     def record(self) -> dict[str, Any]:
@@ -167,9 +178,10 @@ class Encoder:
         ids, first, last = self._tokens(share.text)
         joined = np.zeros(len(ids), dtype=np.bool_)
         if self._has_units:
-            ends = self._unit_ends(share)
+            # Units that end before each character, and before all of the text: what ends between two tokens parts them.
+            ended = np.concatenate([[0], np.cumsum(self._unit_ends(share))])
             # Tokens of one word may all have the span of the whole word: they begin before the last one ends.
-            joined[1:] = (first[1:] < last[:-1]) | ((first[1:] == last[:-1]) & ~ends[first[1:]])
+            joined[1:] = (first[1:] < last[:-1]) | (ended[first[1:] + 1] == ended[last[:-1]])
         counts = np.bincount(np.searchsorted(starts, first, side="right") - 1, minlength=len(share.sentences))
         kept = counts > 0
         per_document = np.bincount(np.array(share.owners, dtype=np.int64)[kept], minlength=len(documents))
@@ -207,7 +219,8 @@ class Encoder:
             ends = self._segmented(share)
         ends[share.starts[:-1]] = ends[share.starts[1:] - 1] = True
         if self._options.lexicon or self._options.entities:
-            for begin, spans in zip(share.starts.tolist(), self._spans(share.sentences), strict=False):
+            bounds = [ends[begin:end].copy() for begin, end in pairwise(share.starts.tolist())]
+            for begin, spans in zip(share.starts.tolist(), self._spans(share.sentences, bounds), strict=False):
                 for first, last in spans:
                     ends[begin + first + 1 : begin + last] = False
                     ends[[begin + first, begin + last]] = True
@@ -224,9 +237,12 @@ class Encoder:
                 return ends
         return share.word_ends(list(map(self._segmenter.cut, share.sentences)))
 
-    def _spans(self, sentences: list[str]) -> Iterable[list[tuple[int, int]]]:
-        """What is larger than a word in each sentence; phrases of the lexicon win over what the module finds."""
-        phrases = [self._lexicon.spans(sentence) for sentence in sentences] if self._options.lexicon else None
+    def _spans(self, sentences: list[str], ends: list[Array]) -> Iterable[list[tuple[int, int]]]:
+        """What is larger than a word in each sentence, of which `ends` says whether a word ends before a character.
+
+        Phrases of the lexicon win over what the module finds.
+        """
+        phrases = list(map(self._lexicon.spans, sentences, ends)) if self._options.lexicon else None
         found = self._finder.spans(sentences) if self._options.entities else None
         empty: list[list[tuple[int, int]]] = [[] for _ in sentences]
         return ([*more, *known] for known, more in zip(phrases or empty, found or empty, strict=True))

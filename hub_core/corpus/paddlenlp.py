@@ -55,8 +55,10 @@ def import_paddlenlp(prefix: str | Path, output: str | Path, tokenizer: Tokenize
                 )
             plain[start : start + len(block)] = pieces.plain[block]
             joined[start : start + len(block)] = pieces.marked[block]
-        # A sentence begins with a unit of its own.
-        joined[np.concatenate([[0], np.cumsum(lengths[:-1], dtype=np.int64)])] = False
+        # A sentence begins with a unit of its own; one without a token begins nothing.
+        begins = np.concatenate([[0], np.cumsum(lengths[:-1], dtype=np.int64)])
+        joined[begins[begins < len(ids)]] = False
+        units = bool(joined.any())
         plain.flush()
         joined.flush()
         unknown = sum(
@@ -65,7 +67,7 @@ def import_paddlenlp(prefix: str | Path, output: str | Path, tokenizer: Tokenize
     write_index(target, lengths, documents)
     record = {
         "tokenizer": describe_tokenizer(tokenizer),
-        "options": {"made_by": "PaddleNLP"},
+        "options": {"made_by": "PaddleNLP", "whole_word": "given" if units else "none"},
         "sources": {str(path): sha256_file(path) for path in (beside(source, IDS), beside(source, INDEX))},
         "counts": {
             "tokens": len(ids),
@@ -137,6 +139,8 @@ def _read(prefix: Path) -> tuple[Any, Array, Array]:
     whole = len(bounds) and bounds[0] == 0 and bounds[-1] == len(lengths) and bool((np.diff(bounds) >= 0).all())
     if not whole or int(lengths.sum(dtype=np.int64)) != len(ids):
         raise DataError([f"{prefix}: its two files are not of one corpus"])
+    if not len(ids):
+        raise DataError([f"{prefix}: a corpus without a token"])
     return ids, lengths, documents
 
 

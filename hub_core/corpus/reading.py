@@ -60,14 +60,15 @@ class Source:
         return str(self.path) if self.member is None else f"{self.path}!{self.member}"
 
 
-def find_sources(paths: Iterable[str | Path]) -> list[Source]:
-    """The files with text under paths, in the order of their names; folders and zip archives are searched.
+def find_sources(paths: str | Path | Iterable[str | Path]) -> list[Source]:
+    """The files with text under paths (or under one), in the order of their names; folders and zip archives are
+    searched.
 
     Raises NotFoundError for a path that is not there, SettingsError for a file of no known kind that is named itself,
     DataError where a folder or an archive has none of a known kind.
     """
     found: dict[tuple[Path, str | None], Source] = {}
-    for given in map(Path, paths):
+    for given in map(Path, [paths] if isinstance(paths, (str, Path)) else paths):
         if not given.exists():
             raise NotFoundError(f"no file or folder {given}")
         inside = list(_inside(given))
@@ -83,7 +84,8 @@ def passed_over(paths: Iterable[str | Path]) -> list[str]:
 
     Raises DataError for an archive that is none.
     """
-    return [one.name for path in map(Path, paths) for one in _files(path) if _kind(_name(one)) is None]
+    inside = [one for path in map(Path, paths) for one in _files(path) if one.path != path or one.member]
+    return [one.name for one in inside if _kind(_name(one)) is None]
 
 
 def _inside(path: Path) -> Iterator[Source]:
@@ -177,14 +179,14 @@ def _json_documents(source: Source, lines: Iterator[tuple[int, str]], options: R
         try:
             record = json.loads(line)
         except ValueError as error:
-            raise DataError([f"{where}: not JSON ({error})"]) from error
+            raise DataError([f"{where}: not JSON ({error}); one object per line is wanted"]) from error
         text = record.get(options.key) if isinstance(record, dict) else None
         if not isinstance(text, str):
             if isinstance(record, dict) and options.key in record:
                 told = f"{record[options.key]!r:.40} under {options.key!r} is no text"
             else:
                 known = f"; it has {', '.join(map(str, record))}" if isinstance(record, dict) else ""
-                told = f"no text under {options.key!r}{known}"
+                told = f"no text under {options.key!r}{known or '; one object per line is wanted'}"
             raise DataError([f"{where}: {told}"])
         yield from _document(text, where, options)
 

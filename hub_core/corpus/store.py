@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 IDS, WORDS, INDEX = "_ids.npy", "_words.npy", "_idx.npz"
 #: The number of this format; a reader refuses others.
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,10 @@ class Corpus:
         corpus._check()
         return corpus
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Worker processes that are not forked open it too: pickled, the arrays on disk would be copied.
+        return Corpus.open, (self.prefix,)
+
     def _check(self) -> None:
         """Raise DataError where the arrays are not those that the record speaks of."""
         found = {"tokens": len(self.ids), "sentences": len(self.lengths), "documents": len(self.documents) - 1}
@@ -105,8 +109,8 @@ class Corpus:
             )
 
     def fingerprint(self) -> str:
-        """What tells this corpus from others: a hash of what it was made from, and how."""
-        told = {key: self.about[key] for key in ("tokenizer", "options", "sources", "counts", "files")}
+        """What tells this corpus from others: a hash of what is in it, wherever its text lay."""
+        told = {key: self.about[key] for key in ("tokenizer", "files")}
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
 
     def verify(self) -> None:
@@ -187,6 +191,8 @@ def read_about(prefix: Path) -> dict[str, Any]:
             if began
             else "see `hub corpus build`"
         )
+        if prefix.suffix == ".json" and prefix.is_file():
+            remedy = f"it is called {prefix.with_suffix('')}"
         raise NotFoundError(f"no corpus {prefix} ({path.name} is not there); {remedy}") from error
     except (OSError, ValueError) as error:
         raise DataError([f"{path} cannot be read: {error}"]) from error

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hub_core.data.packing import SAVE_AS_UTF8
 from hub_core.errors import DataError, NotFoundError, SettingsError
+from hub_core.examples import Array
 
 if TYPE_CHECKING:
     from hub_core.infer.predictor import Predictor
@@ -20,7 +22,7 @@ Span = tuple[int, int]
 
 
 class Lexicon:
-    """Phrases, found in a text from left to right, the longest that fits first."""
+    """Phrases of words, found in a text from left to right, the longest that fits first."""
 
     def __init__(self, phrases: Iterable[str]) -> None:
         self._phrases = frozenset(phrase for phrase in phrases if len(phrase) > 1)
@@ -29,17 +31,21 @@ class Lexicon:
             lengths.setdefault(phrase[:2], set()).add(len(phrase))
         self._lengths = {start: sorted(found, reverse=True) for start, found in lengths.items()}
 
-    def spans(self, text: str) -> list[Span]:
-        """Where phrases stand in a text; no two overlap."""
+    def spans(self, text: str, ends: Array) -> list[Span]:
+        """Where phrases stand in a text; no two overlap.
+
+        `ends` ``(length + 1,)``: whether a word ends before each character, and at the end. A phrase begins and ends
+        there: 中国 is none in 发展中国家.
+        """
         found: list[Span] = []
         place = 0
         while place < len(text) - 1:
             fitting = (
                 size
                 for size in self._lengths.get(text[place : place + 2], ())
-                if text[place : place + size] in self._phrases
+                if text[place : place + size] in self._phrases and ends[place + size]
             )
-            size = next(fitting, 0)
+            size = next(fitting, 0) if ends[place] else 0
             if size:
                 found.append((place, place + size))
             place += size or 1
@@ -52,8 +58,10 @@ def read_lexicon(path: Path) -> tuple[str, ...]:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except FileNotFoundError as error:
         raise NotFoundError(f"no file {path}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError([f"{path}: {error}"]) from error
+    except UnicodeDecodeError as error:
+        raise DataError([f"{path}: not UTF-8 ({error}); {SAVE_AS_UTF8}"]) from error
+    except OSError as error:
+        raise DataError([f"{path} cannot be read: {error.strerror}"]) from error
     phrases = tuple(dict.fromkeys(line.strip() for line in lines if len(line.strip()) > 1))
     if not phrases:
         raise DataError([f"{path}: no phrase of two characters or more"])

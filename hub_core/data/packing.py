@@ -74,12 +74,14 @@ def zstandard_package() -> Any:
 
 
 class _Zstandard(io.RawIOBase):
-    """A stream of Zstandard frames, whose faults are OSErrors as those of a file are."""
+    """A stream of Zstandard frames, whose faults are OSErrors as those of a file are; an end within a frame is one."""
 
     def __init__(self, plain: IO[bytes]) -> None:
-        zstandard = zstandard_package()
-        self._fault = zstandard.ZstdError
-        self._stream = zstandard.ZstdDecompressor().stream_reader(plain, read_across_frames=True)
+        package = zstandard_package()
+        self._plain, self._fault = plain, package.ZstdError
+        self._decompressor = package.ZstdDecompressor()
+        self._frame: Any = None
+        self._packed = self._ready = b""
 
     def readable(self) -> bool:
         """It is."""
@@ -87,8 +89,25 @@ class _Zstandard(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Bytes put into `buffer`; 0 at the end."""
+        while not self._ready:
+            # Few at a time: of what repeats itself they may be a thousand times as many.
+            self._packed = self._packed or self._plain.read(1 << 12)
+            if not self._packed:
+                if self._frame is not None:
+                    raise OSError("Compressed file ended before the end of its last frame")
+                return 0
+            self._unpack()
+        size = min(len(buffer), len(self._ready))
+        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
+        return size
+
+    def _unpack(self) -> None:
+        """Some of the packed bytes: all, or those up to the end of a frame."""
         try:
-            return int(self._stream.readinto(buffer))
+            self._frame = self._frame or self._decompressor.decompressobj()
+            self._ready, self._packed = self._frame.decompress(self._packed), b""
+            if self._frame.eof:
+                self._packed, self._frame = self._frame.unused_data, None
         except self._fault as error:
             raise OSError(str(error)) from error
 

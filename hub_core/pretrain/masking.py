@@ -92,6 +92,8 @@ class Masker:
             raise SettingsError(f"the tokenizer (type {tokenizer.type}) has no token for a hidden place")
         self._options, self._mask = options, tokenizer.mask_id
         self._specials = np.array(sorted(tokenizer.special_ids))
+        # An unknown character is a part of its word, though nothing can be learnt of it.
+        self._apart = np.setdiff1d(self._specials, [] if tokenizer.unk_id is None else [tokenizer.unk_id])
         self._words = np.setdiff1d(np.arange(len(tokenizer)), self._specials)
         self._whole = options.masking != "token"
         order = "word" if options.masking == "token" else options.masking
@@ -100,20 +102,24 @@ class Masker:
     def __call__(self, ids: Array, joined: Array, rng: Generator) -> tuple[Array, Array]:
         """The row as it is shown, and the positions of what is hidden in it, ascending.
 
-        `ids` ``(length,)`` with special tokens, which are never hidden; `joined` ``(length,)`` as a corpus has it.
+        `ids` ``(length,)`` with special tokens, which are never hidden; `joined` ``(length,)`` as a corpus has it. An
+        unknown token is not hidden either, but parts nothing: the rest of its word is hidden, or none of it.
         """
-        open_to = ~np.isin(ids, self._specials)
-        begins = np.flatnonzero(open_to & ~(joined & np.roll(open_to, 1)) if self._whole else open_to)
-        units = _units(begins, open_to)
+        inside, open_to = ~np.isin(ids, self._apart), ~np.isin(ids, self._specials)
+        begins = np.flatnonzero(inside & ~(joined & np.roll(inside, 1)) if self._whole else inside)
+        units = _units(begins, inside)
+        before = np.concatenate([[0], np.cumsum(open_to)])
+        sizes = before[units[:, 1]] - before[units[:, 0]]
+        units, sizes = units[sizes > 0], sizes[sizes > 0]
         budget = max(1, round(self._options.share * len(ids)))
-        chosen = self._chosen(units, min(budget, int(open_to.sum())), rng)
-        positions = np.concatenate([np.arange(*units[unit]) for unit in chosen]) if chosen else np.zeros(0, np.int64)
-        return self._shown(ids, chosen, units, positions, rng), positions
+        chosen = self._chosen(units, sizes, min(budget, int(open_to.sum())), rng)
+        hidden = np.concatenate([np.arange(*units[unit]) for unit in chosen]) if chosen else np.zeros(0, np.int64)
+        positions = hidden[open_to[hidden]]
+        return self._shown(ids, sizes[chosen], positions, rng), positions
 
-    def _chosen(self, units: Array, budget: int, rng: Generator) -> list[int]:
-        """The units to hide, ascending; at least one, where there is one."""
+    def _chosen(self, units: Array, sizes: Array, budget: int, rng: Generator) -> list[int]:
+        """The units to hide, ascending; at least one, where there is one. `sizes` are the tokens to hide in each."""
         taken = np.zeros(len(units), dtype=np.bool_)
-        sizes = units[:, 1] - units[:, 0]
         # One past the last unit that follows each one without a special token between them.
         gaps = np.append(np.flatnonzero(units[1:, 0] != units[:-1, 1]) + 1, len(units))
         reach = gaps[np.searchsorted(gaps, np.arange(len(units)), side="right")]
@@ -134,12 +140,12 @@ class Masker:
             taken[int(np.argmin(sizes))] = True  # one long word is all there is
         return np.flatnonzero(taken).tolist()
 
-    def _shown(self, ids: Array, chosen: list[int], units: Array, positions: Array, rng: Generator) -> Array:
-        """The row with what is hidden replaced: by the mask, by any word, or by itself."""
+    def _shown(self, ids: Array, sizes: Array, positions: Array, rng: Generator) -> Array:
+        """The row with what is hidden replaced, in units of these sizes: by the mask, by any word, or by itself."""
         if self._options.replace == "token":
             draws = rng.random(len(positions))
         else:
-            draws = np.repeat(rng.random(len(chosen)), [int(units[unit, 1] - units[unit, 0]) for unit in chosen])
+            draws = np.repeat(rng.random(len(sizes)), sizes)
         shown = ids.copy()
         shown[positions] = self._mask
         random = draws < self._options.random
@@ -149,9 +155,9 @@ class Masker:
         return shown
 
 
-def _units(begins: Array, open_to: Array) -> Array:
-    """First and one-past-last position of every unit: ``(units, 2)``. A special token ends one."""
-    closed = np.flatnonzero(~open_to)
-    following = np.append(begins[1:], len(open_to))
-    ends = np.append(closed, len(open_to))[np.searchsorted(closed, begins)]
+def _units(begins: Array, inside: Array) -> Array:
+    """First and one-past-last position of every unit: ``(units, 2)``. What is not `inside` of one ends it."""
+    closed = np.flatnonzero(~inside)
+    following = np.append(begins[1:], len(inside))
+    ends = np.append(closed, len(inside))[np.searchsorted(closed, begins)]
     return np.stack([begins, np.minimum(following, ends)], axis=1) if len(begins) else np.zeros((0, 2), np.int64)

@@ -21,7 +21,7 @@ _ORDER_HEADS = ("seq_relationship", "sop_classifier")
 
 def for_rows(module: TorchModule, network: Any = None) -> TorchModule:
     """The module with the task that makes batches of a corpus's rows, around `network` where one is given."""
-    task = PreTraining((), module.task.options if module.task else None)
+    task = PreTraining((), _options(module))
     return TorchModule(
         module.spec, module.family, module.network if network is None else network, module.tokenizer, task
     )
@@ -55,8 +55,14 @@ def with_detector(module: TorchModule, stored: Mapping[str, torch.Tensor] | None
         )
     network = _network(module, "replaced tokens")
     _take_over(network, stored or {})
-    task = Headless((), module.task.options if module.task else None)
+    _take_over(network, module.network.state_dict())
+    task = Headless((), _options(module))
     return TorchModule(module.spec, module.family, network, module.tokenizer, task)
+
+
+def _options(module: TorchModule) -> Mapping[str, Any] | None:
+    """The task's options of a module that fills in words; those of another task say nothing here."""
+    return module.task.options if module.task is not None and module.task.name == MaskedLm.name else None
 
 
 def generator_for(module: TorchModule, *, share: float) -> nn.Module:
@@ -92,7 +98,9 @@ def _network(module: TorchModule, what: str) -> Any:
     try:
         return module.family.pretraining(module.spec.config)
     except NotFoundError as error:
-        raise SettingsError(f"{error}; choose --objective mlm") from error
+        raise SettingsError(
+            f"family {module.family.name!r} has no network that learns {what}; choose --objective mlm"
+        ) from error
 
 
 def _take_over(network: Any, tensors: Mapping[str, torch.Tensor]) -> None:

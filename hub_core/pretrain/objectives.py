@@ -14,6 +14,9 @@ from hub_core.nn.places import only_at
 from hub_core.torch_module import TorchModule
 from hub_core.train.objectives import Objective, Step
 
+#: What is measured of a batch: by name, a sum and how much it adds up.
+Measures = Mapping[str, tuple[float, float]]
+
 
 def places_of(targets: torch.Tensor) -> torch.Tensor:
     """Where something is asked, as indices into all tokens of a batch."""
@@ -28,10 +31,13 @@ class HiddenWords(Objective):
     """
 
     asks_at_places: ClassVar[bool] = True
+    #: What `measure` gives beside the parts.
+    scores: ClassVar[tuple[str, ...]] = ("accuracy",)
 
     def __init__(self, *, order: bool = False) -> None:
         super().__init__()
         self._order = order
+        self.parts = ("mlm", "order") if order else ("mlm",)
 
     def forward(self, module: Any, batch: Batch) -> Step:
         """See `Objective.forward`."""
@@ -54,6 +60,12 @@ class HiddenWords(Objective):
             return {"mlm": hidden}
         return {"mlm": hidden, "order": float(((batch.columns["order"] != IGNORE) * batch.weights).sum())}
 
+    def measure(self, module: TorchModule, batch: Batch, moved: Batch) -> Measures:
+        """The parts, and how many hidden words are found; `moved` is the batch with tensors."""
+        step, weights = self(module, moved), self.weight(module, batch)
+        parts = {name: (float(part), weights[name]) for name, part in step.parts.items()}
+        return {**parts, "accuracy": _found(step.logits, moved)}
+
 
 class ReplacedTokens(Objective):
     """Replaced-token detection (Clark et al. 2020, ELECTRA): a small generator fills in what is hidden, by chance as
@@ -64,13 +76,21 @@ class ReplacedTokens(Objective):
     kept in the state of the run.
     """
 
+    parts: ClassVar[tuple[str, ...]] = ("mlm", "replaced")
+    #: What `measure` gives beside the parts.
+    scores: ClassVar[tuple[str, ...]] = ("accuracy", "replaced_f1")
+
     def __init__(self, generator: nn.Module, *, factor: float = 50.0) -> None:
         super().__init__()
         self.generator = generator
         self._factor = factor
 
     def forward(self, module: Any, batch: Batch) -> Step:
-        """See `Objective.forward`."""
+        """See `Objective.forward`; the logits are the generator's."""
+        return self._look(module, batch)[0]
+
+    def _look(self, module: Any, batch: Batch) -> tuple[Step, torch.Tensor, torch.Tensor]:
+        """The step, and of every token what the module says of it (logits), and whether it was replaced."""
         places = places_of(batch.targets)
         asked = batch.targets.flatten()[places]
         with only_at(self.generator, places):
@@ -81,13 +101,13 @@ class ReplacedTokens(Objective):
             filled = ids.flatten().scatter(0, places, gumbel_softmax(words).argmax(-1))
             true = ids.flatten().scatter(0, places, asked)
         found = module({**batch.inputs, "input_ids": filled.view_as(ids)}).logits.float().flatten()
-        replaced = (filled != true).float()
-        losses = binary_cross_entropy_with_logits(found, replaced, reduction="none") * weights
+        replaced = filled != true
+        losses = binary_cross_entropy_with_logits(found, replaced.float(), reduction="none") * weights
         parts = {
             "mlm": (cross_entropy(words, asked, reduction="none") * weights[places]).sum(),
             "replaced": (losses * batch.inputs["attention_mask"].flatten()).sum() * self._factor,
         }
-        return Step(None, words, parts)
+        return Step(None, words, parts), found, replaced
 
     def weight(self, module: TorchModule, batch: Batch) -> Mapping[str, float]:  # noqa: ARG002
         """Hidden tokens, and all tokens that are no padding."""
@@ -95,3 +115,20 @@ class ReplacedTokens(Objective):
             "mlm": float(((batch.targets != IGNORE).sum(-1) * batch.weights).sum()),
             "replaced": float((batch.inputs["attention_mask"].sum(-1) * batch.weights).sum()),
         }
+
+    def measure(self, module: TorchModule, batch: Batch, moved: Batch) -> Measures:
+        """The parts, how many hidden words the generator finds, and the F1 of the module's replaced tokens."""
+        (step, logits, replaced), weights = self._look(module, moved), self.weight(module, batch)
+        told = (logits > 0) & moved.inputs["attention_mask"].flatten().bool()
+        return {
+            **{name: (float(part), weights[name]) for name, part in step.parts.items()},
+            "accuracy": _found(step.logits, moved),
+            "replaced_f1": (2.0 * float((told & replaced).sum()), float(told.sum() + replaced.sum())),
+        }
+
+
+def _found(logits: torch.Tensor | None, batch: Batch) -> tuple[float, float]:
+    """How many hidden words have the highest logit ``(hidden, vocabulary)``, and how many there are."""
+    asked = batch.targets.flatten()[places_of(batch.targets)]
+    assert logits is not None, "hidden words have logits"
+    return float((logits.argmax(-1) == asked).sum()), float(len(asked))

@@ -15,7 +15,8 @@ from hub_core.train.settings import TrainSettings
 
 @dataclass(frozen=True)
 class Preset:
-    """How a model was pre-trained: `call` are options of ``hub pretrain``, `settings` those of `TrainSettings`.
+    """How a model was pre-trained: `rows` of an optimizer step, `call` for options of ``hub pretrain``, `settings` for
+    those of `TrainSettings`.
 
     >>> preset("electra-small").call["objective"], preset("electra-small").apply().learning_rate
     ('rtd', 0.0005)
@@ -23,6 +24,7 @@ class Preset:
 
     name: str
     source: str
+    rows: int
     call: Mapping[str, Any]
     settings: Mapping[str, Any]
 
@@ -31,17 +33,25 @@ class Preset:
         return (settings or TrainSettings()).replace(**self.settings)
 
     def scaled(self, settings: TrainSettings) -> TrainSettings:
-        """Settings that began with the preset's, with its warm-up and decay in proportion to another number of steps.
+        """Settings that began with the preset's, with its decay in proportion to another number of steps; where that
+        is not known (0), to the last of all.
 
-        >>> bert = preset("bert")
-        >>> bert.scaled(bert.apply().replace(max_steps=2000)).warmup_steps
-        20
+        >>> ernie = preset("ernie-1.0")
+        >>> ernie.scaled(ernie.apply().replace(max_steps=2000)).decay_steps
+        1980
         """
-        share = (settings.max_steps or self.settings["max_steps"]) / self.settings["max_steps"]
-        counts = {name: self.settings[name] for name in ("warmup_steps", "decay_steps") if name in self.settings}
-        return settings.replace(
-            **{name: max(1, round(share * count)) for name, count in counts.items() if getattr(settings, name) == count}
-        )
+        decay = self.settings.get("decay_steps", 0)
+        if not decay or settings.decay_steps != decay:
+            return settings
+        return settings.replace(decay_steps=round(settings.max_steps / self.settings["max_steps"] * decay))
+
+    def accumulation(self, batch_size: int, processes: int) -> int:
+        """How many batches of each process make up a step of at least the preset's rows.
+
+        >>> preset("lamb").accumulation(32, processes=8)
+        128
+        """
+        return -(-self.rows // (batch_size * processes))
 
 
 def preset(name: str) -> Preset:

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from hub_core.corpus.store import Corpus, check_tokenizer
 from hub_core.errors import DataError, SettingsError, unknown
 from hub_core.examples import Features
+from hub_core.pretrain import OBJECTIVES
+from hub_core.pretrain.masking import MaskOptions
 from hub_core.pretrain.networks import for_rows, generator_for, with_detector, with_order
-from hub_core.pretrain.objectives import HiddenWords, ReplacedTokens, places_of
+from hub_core.pretrain.objectives import HiddenWords, ReplacedTokens
 from hub_core.pretrain.stream import MEASURING_SEED, RowOptions, Rows, shown_rows, split_documents
 from hub_core.spec import ModuleSpec, canonical, parse_manifest
 from hub_core.torch_module import TorchModule
@@ -29,14 +31,11 @@ from hub_core.train.trainer import Trainer
 _MEASURED = 64
 
 
-#: What may be learnt: hidden words, alone or with the order of sentences; replaced tokens.
-OBJECTIVES = ("mlm", "mlm+sop", "mlm+nsp", "rtd")
-
-
 @dataclass(frozen=True)
 class PreTrained:
-    """What a run leaves: the trained module (the given network, or one with the further heads that the objective
-    needs), what the run did, and where that was asked for what the module scored before it."""
+    """What a run leaves: the module after the last step (the given network, or one with the further heads that the
+    objective needs; the best is in ``best_model``), what the run did, and where that was asked for what the module
+    scored before it."""
 
     module: TorchModule
     result: TrainResult
@@ -45,7 +44,7 @@ class PreTrained:
 
 def pretrain(
     module: TorchModule,
-    corpus: Corpus,
+    corpus: Corpus | str | Path,
     *,
     checkpoint_dir: str | Path,
     objective: str = "mlm",
@@ -55,7 +54,7 @@ def pretrain(
     settings: TrainSettings | None = None,
     stored: Mapping[str, Tensor] | None = None,
     generator_share: float = 0.25,
-    validation: Corpus | None = None,
+    validation: Corpus | str | Path | None = None,
     held_out: float = 0.005,
     measure_first: bool = False,
     num_workers: int = 0,
@@ -67,7 +66,8 @@ def pretrain(
     show: int = 2,
     announce: Callable[[str], object] | None = None,
 ) -> PreTrained:
-    """Train a module for masked-lm on a corpus: `epochs` times all of it, or ``settings.max_steps`` optimizer steps.
+    """Train a module for masked-lm on a corpus, or the one with this prefix: `epochs` times all of it, or
+    ``settings.max_steps`` optimizer steps.
 
     - `objective`: ``mlm``; ``mlm+sop`` and ``mlm+nsp`` learn the order of sentences too; ``rtd`` (ELECTRA) learns to
       find the tokens that a generator of `generator_share` of the width replaced.
@@ -77,7 +77,8 @@ def pretrain(
     - `validation`: a corpus to measure on; without one a share `held_out` of the documents is. Measured, and saved as
       ``best_model`` where the loss of hidden words (for ``rtd``, the whole loss) is the lowest, every
       ``settings.eval_interval`` steps and at the end, and with `measure_first` before the first step too.
-    - `name`: what the result is called, where that is not the module's name; the module is then noted as its base.
+    - `name`: what the result is called. Where that is not the module's name, the module is noted as its base; give one
+      for a module that was not made for this run.
     - `announce`: gets lines about what begins, and `show` rows of it, as they are and as the module sees them.
 
     Raises SettingsError where the corpus was made with another tokenizer, DataError where it is too small, and what
@@ -86,6 +87,9 @@ def pretrain(
     if objective not in OBJECTIVES:
         raise SettingsError(unknown("objective", objective, OBJECTIVES))
     settings, options = settings or TrainSettings(), _row_options(rows or RowOptions(), objective)
+    corpus = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus, module.tokenizer)
+    if validation is not None and not isinstance(validation, Corpus):
+        validation = Corpus.open(validation, module.tokenizer)
     source, fixed, measured_on = _rows(module, corpus, validation, options, held_out=held_out, seed=settings.seed)
     if objective == "rtd" and settings.sharding != "none":
         raise SettingsError("rtd's generator shares the module's embeddings, which sharding='full' cuts: choose one")
@@ -102,19 +106,19 @@ def pretrain(
         objective=goal,
         callbacks=callbacks,
     )
-    per_epoch = math.ceil(len(source.lengths) / (batch_size * settings.accumulation * trainer.processes.count))
-    epochs = math.ceil(settings.max_steps / per_epoch) if settings.max_steps else epochs
+    plan = trainer.plan(source.lengths, batch_size)
+    epochs = math.ceil(settings.max_steps / plan.steps_per_epoch) if settings.max_steps else epochs
     if announce is not None and trainer.processes.is_main:
-        count = batch_size * settings.accumulation * trainer.processes.count
-        announce(_beginning(module, source, fixed, steps=settings.max_steps or per_epoch * epochs, batch=count))
+        steps = settings.max_steps or plan.steps_per_epoch * epochs
+        announce(_beginning(module, source, fixed, steps=steps, batch=plan.step_rows))
         for line in (*_remarks(corpus, options), *shown_rows(source, module.tokenizer, show)):
             announce(line)
     padding = {"input_ids": module.tokenizer.pad_id}
     evaluate = _evaluation(trainer, goal, fixed.fixed(), padding)
-    before = evaluate() if measure_first else None
+    before: list[Metrics] = []
     result = trainer.train_on(
         source,
-        source.lengths.tolist(),
+        source.lengths,
         max_seq_len=options.length,
         fingerprint={
             "corpus": corpus.fingerprint(),
@@ -127,10 +131,11 @@ def pretrain(
         batch_size=batch_size,
         num_workers=num_workers,
         evaluate=evaluate,
+        before=(lambda: before.append(evaluate())) if measure_first else None,
         log_interval=log_interval,
         save_interval=epochs,
     )
-    return PreTrained(module, result, before)
+    return PreTrained(module, result, before[0] if before else None)
 
 
 def _rows(
@@ -196,9 +201,15 @@ def _learnt_spec(spec: ModuleSpec, corpus: Corpus, objective: str, name: str | N
 def _row_options(rows: RowOptions, objective: str) -> RowOptions:
     """The rows that an objective needs: with halves, or (Clark et al. 2020) with nothing but the mask where words are
     hidden."""
-    if objective == "rtd":
-        return replace(rows, mask=replace(rows.mask, random=0.0, kept=0.0))
-    return replace(rows, order=objective.partition("+")[2] or "none")
+    order = objective.partition("+")[2] or "none"
+    if rows.order not in ("none", order):
+        raise SettingsError(f"rows with order={rows.order!r} are not for objective {objective!r}; leave the order out")
+    if objective != "rtd":
+        return replace(rows, order=order)
+    shares, usual = (rows.mask.random, rows.mask.kept), (MaskOptions.random, MaskOptions.kept)
+    if any(share and share != default for share, default in zip(shares, usual, strict=True)):
+        raise SettingsError("rtd hides words by the mask alone: leave out random and kept (--mask-random, --mask-kept)")
+    return replace(rows, mask=replace(rows.mask, random=0.0, kept=0.0))
 
 
 def _prepared(
@@ -221,23 +232,19 @@ def _evaluation(
     own = range(processes.index, len(rows), processes.count)
 
     def measured() -> Metrics:
-        sums: dict[str, float] = {}
-        counts: dict[str, float] = {}
+        # By names that do not depend on the rows: a process without any adds to the same sums.
+        names = (*objective.parts, *objective.scores)
+        sums, counts = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
         module = trainer.model.to(processes.device)
         for start in range(0, len(own), _MEASURED):
             batch = trainer.task.collate([rows[number] for number in own[start : start + _MEASURED]], padding)
-            weights = objective.weight(module, batch)
-            moved = to_torch(batch, processes.device)
             with module.answering(), _still(objective, processes.device):
-                step = objective(module, moved)
-            found = {name: float(part) for name, part in step.parts.items()}
-            asked = moved.targets.flatten()[places_of(moved.targets)]
-            found["accuracy"] = float((step.logits.argmax(-1) == asked).sum())
-            for name, value in found.items():
-                sums[name] = sums.get(name, 0.0) + value
-                counts[name] = counts.get(name, 0.0) + weights.get(name, weights["mlm"])
-        total = {name: processes.total(value) / (processes.total(counts[name]) or 1.0) for name, value in sums.items()}
-        return {"loss": sum(value for name, value in total.items() if name != "accuracy"), **total}
+                found = objective.measure(module, batch, to_torch(batch, processes.device))
+            for name, (value, count) in found.items():
+                sums[name] += value
+                counts[name] += count
+        means = {name: processes.total(sums[name]) / (processes.total(counts[name]) or 1.0) for name in sums}
+        return {"loss": sum(means[name] for name in objective.parts), **means}
 
     return measured
 

@@ -29,7 +29,8 @@ class RowOptions:
 
     - `length`: tokens of a row at most, special ones included.
     - `order`: ``sop`` halves a row, and swaps the halves of every second (Lan et al. 2020); ``nsp`` gives every second
-      another document's second half (Devlin et al. 2019); ``none`` does neither.
+      a second half from another document, from the beginning of some sentence (Devlin et al. 2019); ``none`` does
+      neither.
     - `pack`: short documents share a row, with separators between them.
     - `mask`: what is hidden.
     """
@@ -55,15 +56,26 @@ class Rows:
         self, corpus: Corpus, documents: Iterable[int], tokenizer: Tokenizer, options: RowOptions, *, seed: int
     ) -> None:
         self._corpus, self._tokenizer, self._options, self._seed = corpus, tokenizer, options, seed
-        pair = options.order != "none"
-        specials = tokenizer.specials_count(pair=pair)
+        specials = tokenizer.specials_count(pair=options.order != "none")
         if specials >= options.length:
             raise SettingsError(f"rows of {options.length} tokens are no longer than their {specials} special tokens")
         self._pieces = cut(corpus, sorted(documents), room=options.length - specials, pack=options.pack)
         self.lengths = self._pieces.lengths(specials)
-        #: The first token of every document.
+        #: The first token of every document, and one past the last.
         self._bounds = corpus.starts[corpus.documents]
         self._masker = Masker(tokenizer, options.mask)
+        # Pieces of documents with several sentences: a second half is taken from one of these.
+        owners = self._document(self._pieces.spans[:, 0])
+        several = (np.diff(corpus.documents) > 1)[owners]
+        self._sources = self._pieces.spans[several]
+        if options.order == "nsp" and len(np.unique(owners[several])) < 2:
+            raise DataError(
+                [
+                    f"{corpus.prefix}: nsp takes second halves from other documents, so it wants two of several "
+                    "sentences, to learn from as to measure on; hold out more (held_out, --held-out), or choose "
+                    "another objective"
+                ]
+            )
 
     def epoch(self, number: int) -> Sequence[Features]:
         """The rows as epoch `number` shows them."""
@@ -110,26 +122,35 @@ class Rows:
         wrong = int(rng.random() < 0.5)
         if not wrong:
             return [before, after], 0
-        return (
-            ([after, before], 1)
-            if self._options.order == "sop"
-            else ([before, self._another(piece, len(after[0]), rng)], 1)
-        )
+        if self._options.order == "sop":
+            return [after, before], 1
+        return [before, self._tokens(*self._elsewhere(begin, end - middle, rng))], 1
 
-    def _another(self, piece: int, size: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        """The beginning of a piece of another document (where there is one), of at most `size` tokens."""
-        spans, bounds = self._pieces.spans, self._bounds
-        document = np.searchsorted(bounds, spans[piece, 0], side="right") - 1
-        first, stop = np.searchsorted(spans[:, 0], bounds[document : document + 2])
-        others = len(spans) - int(stop - first)
-        if others:
-            # Numbered without the pieces of this document.
-            chosen = int(rng.integers(others))
-            chosen += int(stop - first) if chosen >= first else 0
-        else:
-            chosen = int(rng.integers(len(spans)))
-        begin, end = spans[chosen].tolist()
-        return self._tokens(begin, min(end, begin + size))
+    def _document(self, token: Any) -> Any:
+        """The document that a token, or each of several, is in."""
+        return np.searchsorted(self._bounds, token, side="right") - 1
+
+    def _elsewhere(self, place: int, size: int, rng: np.random.Generator) -> tuple[int, int]:
+        """A run of at most `size` tokens of another document than that of the token at `place`.
+
+        As a true second half does, it begins within the document at a sentence, and ends at the end of a unit; and it
+        is as long, where the document is.
+        """
+        spans, own = self._sources, self._document(place)
+        first, stop = np.searchsorted(spans[:, 0], self._bounds[own : own + 2])
+        # Numbered without the pieces of this document.
+        chosen = int(rng.integers(len(spans) - int(stop - first)))
+        chosen += int(stop - first) if chosen >= first else 0
+        number = self._document(spans[chosen, 0])
+        starts = self._corpus.starts[self._corpus.documents[number] : self._corpus.documents[number + 1]]
+        limit = int(self._bounds[number + 1])
+        inner = starts[1:]
+        roomy = inner[inner <= limit - size]
+        begin = int(rng.choice(roomy if len(roomy) else inner))
+        end = min(limit, begin + size)
+        while end > begin + 1 and end < limit and self._corpus.joined[end]:
+            end -= 1
+        return begin, end
 
     def _joined(self, parts: list[tuple[Array, Array]], *, pair: bool) -> tuple[Array, Array, Array]:
         """Parts with the special tokens of a row: ids, what belongs together, and token types."""
@@ -177,8 +198,8 @@ def split_documents(corpus: Corpus, *, held_out: float) -> tuple[Array, Array]:
     if count - size < 1:
         raise DataError(
             [
-                f"{corpus.prefix}: {count} document(s), of which {size} would be held out; measure on another corpus "
-                "(validation, --validation)"
+                f"{corpus.prefix}: {count} document(s), of which {size} would be held out; when a corpus is built, "
+                "blank lines or --separator end documents; or measure on another corpus (validation, --validation)"
             ]
         )
     return np.sort(order[size:]), np.sort(order[:size])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,7 +59,7 @@ def _encode_all(
 class Plan:
     """How an epoch is cut into steps. `batch_size` is per process and micro-batch, as PaddleHub's is."""
 
-    lengths: Sequence[int]
+    lengths: Sequence[int] | Array
     batch_size: int
     accumulation: int = 1
     processes: int = 1
@@ -136,14 +137,20 @@ class Plan:
 
     def _sorted(self, rows: Any) -> Any:
         # A stable sort: rows of one length stay in random order.
-        return rows[np.argsort(np.asarray(self.lengths, dtype=np.int64)[rows], kind="stable")]
+        return rows[np.argsort(self._sizes[rows], kind="stable")]
+
+    @cached_property
+    def _sizes(self) -> Any:
+        """`lengths` as an array, made once: there may be millions of rows."""
+        return np.asarray(self.lengths, dtype=np.int64)
 
 
 class RowSource(Protocol):
     """Rows to train on, which may differ from epoch to epoch."""
 
     def epoch(self, number: int) -> Sequence[Features]:
-        """The rows of an epoch (counted from 0): always as many, of the same lengths. Item i depends on i alone."""
+        """The rows of an epoch (counted from 0): always as many, none longer than what is said of it. Item i depends on
+        i alone."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from hub_core.examples import Array
 from hub_core.nn.families import TransformersFamily
 from hub_core.torch_module import TorchModule
 
@@ -46,7 +47,7 @@ def many_graphs() -> AbstractContextManager[Any]:
     return patch
 
 
-def padded_lengths(lengths: Sequence[int], most: int = MOST_LENGTHS) -> tuple[int, ...]:
+def padded_lengths(lengths: Sequence[int] | Array, most: int = MOST_LENGTHS) -> tuple[int, ...]:
     """At most so many lengths, ascending, to which rows of these lengths are padded with the fewest padding tokens.
 
     The last is that of the longest row. Found by dynamic programming over the distinct lengths.

@@ -17,8 +17,9 @@ class Lamb(torch.optim.Optimizer):
         r = (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
         u = r + weight_decay x         x = x - lr * (|x| / |u|) u
 
-    with the norms of the whole tensor; their quotient counts as 1 where one of them is 0. phi is the identity. The
-    defaults are the paper's.
+    with the norms of the whole tensor; their quotient counts as 1 where one of them is 0, and for tensors of one
+    dimension (biases and the gains of norms), as the authors' own implementations have it: a bias that begins at 0
+    would else hardly move. phi is the identity. The defaults are the paper's.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Lamb(torch.optim.Optimizer):
         square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
         update = (mean / (1 - beta1**step)) / ((square / (1 - beta2**step)).sqrt_().add_(group["eps"]))
         update.add_(weight, alpha=group["weight_decay"])
-        sizes = weight.norm(), update.norm()
-        trust = torch.where((sizes[0] > 0) & (sizes[1] > 0), sizes[0] / sizes[1], torch.ones_like(sizes[0]))
-        weight.sub_(update * (trust * group["lr"]))
+        if weight.ndim > 1:
+            sizes = weight.norm(), update.norm()
+            update *= torch.where((sizes[0] > 0) & (sizes[1] > 0), sizes[0] / sizes[1], torch.ones_like(sizes[0]))
+        weight.sub_(update, alpha=group["lr"])

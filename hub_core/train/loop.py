@@ -49,7 +49,8 @@ class TrainResult:
 
 @dataclass(frozen=True)
 class Call:
-    """What one call of `Trainer.train` asks for, checked; `evaluate` measures the module as it is now."""
+    """What one call of `Trainer.train` asks for, checked; `evaluate` measures the module as it is now, `before` is
+    called with the module as it was given, once it is known that this run may begin or go on."""
 
     plan: Plan
     epochs: int
@@ -59,6 +60,7 @@ class Call:
     collate: Collate | None
     class_weights: Array | None
     evaluate: Callable[[], Metrics] | None
+    before: Callable[[], object] | None
     description: Mapping[str, Any]
 
 
@@ -112,7 +114,7 @@ class Loop:
             self.stepper.train()
             try:
                 self._stop(self.judge.verdict(self.progress))
-                while self.progress.global_step < self.total_steps and self.stopped is None:
+                while self.progress.ended != self.total_steps and self.stopped is None:
                     self._epoch(interrupts)
                     if self._at_end_of_epoch():
                         self._end_epoch()
@@ -141,9 +143,12 @@ class Loop:
         saved = load_state(self.checkpoints.state) if self.settings.resume == "auto" else None
         if saved is not None:
             check_same_run(saved.run, self.call.description, self.checkpoints.state)
-            self._continue(saved.progress, saved.tensors)
         elif self.settings.resume == "auto":
             self.checkpoints.refuse_modules()
+        if self.call.before is not None:
+            self.call.before()
+        if saved is not None:
+            self._continue(saved.progress, saved.tensors)
         if self.processes.is_main:
             self.checkpoints.sweep()
             if saved is None:
@@ -154,7 +159,7 @@ class Loop:
             self._save_state()
 
     def _continue(self, progress: Progress, tensors: Mapping[str, Any]) -> None:
-        self.progress = progress
+        self.progress, self.watch.seen = progress, progress.unlogged
         self.model.load_state_dict(tensors["model"])
         self.objective.load_state_dict(tensors["objective"])
         self.optimizer.load_state_dict(tensors["optimizer"])
@@ -165,6 +170,8 @@ class Loop:
 
     def _epoch(self, interrupts: Interrupts) -> None:
         progress = self.progress
+        if progress.global_step == self.total_steps:
+            return  # it was stopped between its last step and what follows it
         if progress.step == 0:
             self.objective.start_epoch(self.model, progress.epoch)
         stream = StepStream(
@@ -248,6 +255,8 @@ class Loop:
         moment = self._moment()
         if progress.step == self.call.plan.steps_per_epoch:
             progress.epoch, progress.step = epoch, 0
+        if last:
+            progress.ended = self.total_steps
         self._save_state()
         if evaluated:
             self._ask("on_evaluation", moment)
@@ -329,6 +338,7 @@ class Loop:
     def _save_state(self) -> None:
         """Save what a later call needs to go on from here; every process's generators included."""
         self._check_finite()
+        self.progress.unlogged = self.watch.seen
         self.stepper.gather()
         optimizer = whole_state(self.optimizer)
         states = self.processes.gather([random_state()])

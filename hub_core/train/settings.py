@@ -33,12 +33,12 @@ class TrainSettings:
     max_seq_len: int | None = _setting(None, "tokens per row, special ones included", unset="the data set's, or 128")
     optimizer: str = _setting("adamw", "optimizer: adamw, lamb, adam, adamax, sgd, adadelta, or a plugin's")
     learning_rate: float | None = _setting(
-        None, "peak learning rate", unset="5e-5 for Adam and its kin, torch's own for others: sgd 0.001, adadelta 1"
+        None, "peak learning rate", unset="5e-5 for Adam and its kin, others' own: lamb and sgd 0.001, adadelta 1"
     )
     weight_decay: float | None = _setting(
         None,
         "weight decay, of which biases and norms have none",
-        unset="the optimizer's own: adamw 0.01, others 0",
+        unset="the optimizer's own: adamw and lamb 0.01, others 0",
     )
     layer_decay: float = _setting(
         1.0, "every block's learning rate as a share of the one's above it; embeddings have the lowest, the head all"

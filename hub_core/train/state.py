@@ -27,7 +27,8 @@ class Progress:
     """How far a run has come. `epoch` and `step` (within the epoch) are the next to do, `global_step` counts all.
 
     `latest` and `best` are metrics of evaluations, of which there were `evaluations`; `stale` of them in a row were not
-    clearly better than those of `mark`. `evaluated` is the step of the latest. `run` names the run to trackers.
+    clearly better than those of `mark`. `evaluated` is the step of the latest. `ended` is the last step of all, once
+    what follows it is done too. `unlogged` are the losses since the last log line. `run` names the run to trackers.
     """
 
     epoch: int = 0
@@ -40,6 +41,8 @@ class Progress:
     latest: dict[str, float] | None = None
     mark: dict[str, float] | None = None
     stale: int = 0
+    ended: int | None = None
+    unlogged: list[dict[str, float]] = field(default_factory=list)
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
 

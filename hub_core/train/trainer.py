@@ -149,7 +149,7 @@ class Trainer:
     def train_on(
         self,
         source: RowSource,
-        lengths: Sequence[int],
+        lengths: Sequence[int] | Array,
         *,
         max_seq_len: int,
         fingerprint: str | Mapping[str, Any],
@@ -157,6 +157,7 @@ class Trainer:
         batch_size: int = 1,
         num_workers: int = 0,
         evaluate: Callable[[], Metrics] | None = None,
+        before: Callable[[], object] | None = None,
         log_interval: int = 10,
         save_interval: int = 10,
         collate_fn: Collate | None = None,
@@ -165,19 +166,13 @@ class Trainer:
         """Train on rows that are numbers already, and may be made as they are needed: what `train` does at its end.
 
         `lengths` are the tokens of every row of an epoch, `max_seq_len` is what checkpoints say of them; `fingerprint`
-        tells this data from others when a run continues. `evaluate` measures the module as it is. `class_weights` is
-        the weight of every target. Everything else is as in `train`.
+        tells this data from others when a run continues. `evaluate` measures the module as it is; `before` is called
+        with the module as it was given, once it is known that `checkpoint_dir` is fit. `class_weights` is the weight of
+        every target. Everything else is as in `train`.
         """
         # The checkpoints remember the row length, so that predicting needs no reminder.
         self.model.task = self.task.with_options(max_seq_len=max_seq_len)
-        plan = Plan(
-            lengths,
-            batch_size=_whole_number("batch_size", batch_size),
-            accumulation=self.settings.accumulation,
-            processes=self.processes.count,
-            seed=self.settings.seed,
-            order=self.settings.order,
-        )
+        plan = self.plan(lengths, batch_size)
         call = Call(
             plan=plan,
             epochs=_whole_number("epochs", epochs),
@@ -187,9 +182,21 @@ class Trainer:
             collate=collate_fn,
             class_weights=class_weights,
             evaluate=evaluate,
+            before=before,
             description=self._description(fingerprint, plan, epochs, collate_fn),
         )
         return Loop(self, source, call).go()
+
+    def plan(self, lengths: Sequence[int] | Array, batch_size: int) -> Plan:
+        """How rows of these lengths are cut into steps. Raises SettingsError for an unusable `batch_size`."""
+        return Plan(
+            lengths,
+            batch_size=_whole_number("batch_size", batch_size),
+            accumulation=self.settings.accumulation,
+            processes=self.processes.count,
+            seed=self.settings.seed,
+            order=self.settings.order,
+        )
 
     def evaluate(
         self,

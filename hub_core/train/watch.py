@@ -28,14 +28,15 @@ class Watch:
 
     With `every_step` each step is looked at when it is noted, before the weights change; otherwise (on a GPU, which
     would have to wait for each look) when `verify` or `means` is called. `norms` False passes over the gradient: in
-    fp16 the scaler skips such steps by itself.
+    fp16 the scaler skips such steps by itself. `seen` are the losses of the steps that were looked at since the last
+    call of `means`.
     """
 
     def __init__(self, folder: Path, *, every_step: bool, norms: bool) -> None:
         self._folder = folder
         self._every_step, self._norms = every_step, norms
         self._unseen: list[StepNumbers] = []
-        self._seen: list[dict[str, float]] = []
+        self.seen: list[dict[str, float]] = []
 
     def note(self, numbers: StepNumbers) -> None:
         """Take in a step."""
@@ -56,7 +57,7 @@ class Watch:
                 raise self._error(f"the loss became {losses['loss']}", row)
             if self._norms and not math.isfinite(norm):
                 raise self._error(f"the gradient became {norm} (its norm; the loss is {losses['loss']:.4g})", row)
-            self._seen.append(losses)
+            self.seen.append(losses)
         self._unseen.clear()
 
     def verify_weights(self, parameters: Iterable[torch.Tensor]) -> None:
@@ -69,9 +70,9 @@ class Watch:
     def means(self) -> dict[str, float]:
         """The mean loss and parts over the steps noted since the last call."""
         self.verify()
-        names = dict.fromkeys(name for row in self._seen for name in row)
-        columns = {name: [row[name] for row in self._seen if name in row] for name in names}
-        self._seen.clear()
+        names = dict.fromkeys(name for row in self.seen for name in row)
+        columns = {name: [row[name] for row in self.seen if name in row] for name in names}
+        self.seen.clear()
         return {name: sum(values) / len(values) for name, values in columns.items()}
 
     def _error(self, what: str, row: StepNumbers) -> NonFiniteLossError:
