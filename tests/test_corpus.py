@@ -460,8 +460,9 @@ class TestBuilding:
             with pytest.raises(DataError, match=r"one\.json"):
                 build_corpus(tokenizer, [text], tmp_path / "one")
             assert one.read_text(encoding="utf-8") == content
-        with pytest.raises(SettingsError, match="no prefix of file names"):
-            build_corpus(tokenizer, [text], ".")
+        for folder in (".", tmp_path):
+            with pytest.raises(SettingsError, match="is a folder, no prefix of file names; name one such as"):
+                build_corpus(tokenizer, [text], folder)
 
     def test_a_damaged_journal(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         written(tmp_path / "c.building" / "journal.json", "{")

@@ -88,8 +88,8 @@ def build_corpus(
     if workers < 1:
         raise SettingsError(f"workers must be at least 1, not {workers}")
     prefix = Path(output)
-    if prefix.name in ("", ".."):
-        raise SettingsError(f"{output} is no prefix of file names; name one such as {prefix / 'corpus'}")
+    if prefix.name in ("", "..") or prefix.is_dir():
+        raise SettingsError(f"{output} is a folder, no prefix of file names; name one such as {prefix / 'corpus'}")
     sources = find_sources(inputs)
     if any(about_path(prefix).resolve() == source.path.resolve() for source in sources):
         raise SettingsError(f"{about_path(prefix)} is among what is read; name another --output")
