@@ -359,7 +359,7 @@ class TestBuilding:
                 build_corpus(tokenizer, [text], tmp_path / "part", mapper=broken)
         # What an interruption has left is noted: the second and the third began where the one before them ended.
         assert json.loads((tmp_path / "part.building" / "journal.json").read_bytes())["state"]["shares"] == 15
-        with pytest.raises(NotFoundError, match="the build was interrupted: the same `hub corpus build` goes on"):
+        with pytest.raises(NotFoundError, match="its build did not end: the same `hub corpus build` goes on"):
             Corpus.open(tmp_path / "part")
         with pytest.raises(ResumeError, match=r"options.whole_word: 'jieba' there, 'none' now"):
             build_corpus(tokenizer, [text], tmp_path / "part", encode=EncodeOptions("none"))

@@ -187,7 +187,7 @@ def read_about(prefix: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         began = beside(prefix, ".building").is_dir()
         remedy = (
-            "the build was interrupted: the same `hub corpus build` goes on with it"
+            "its build did not end: the same `hub corpus build` goes on, or says what stops it"
             if began
             else "see `hub corpus build`"
         )
