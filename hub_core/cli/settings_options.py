@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from functools import wraps
@@ -14,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from hub_core.cli.options import PATH
+from hub_core.train.launching import launched_processes
 from hub_core.train.recipes import Recipe, recipe
 from hub_core.train.settings import TrainSettings
 
@@ -67,7 +67,7 @@ def pretraining_options(function: Callable[..., None]) -> Callable[..., None]:
         source = click.get_current_context().get_parameter_source
         others |= {name: value for name, value in named.call.items() if source(name) == ParameterSource.DEFAULT}
         steps = {} if source("epochs") == ParameterSource.DEFAULT else {"max_steps": 0}
-        batches = named.accumulation(others["batch_size"], int(os.environ.get("WORLD_SIZE", "1")))
+        batches = named.accumulation(others["batch_size"], launched_processes())
         begun = named.apply(start).replace(**steps, accumulation=batches)
         function(*args, settings=named.scaled(settings(begun)), **others)
 

@@ -87,9 +87,9 @@ def pretrain(
     if objective not in OBJECTIVES:
         raise SettingsError(unknown("objective", objective, OBJECTIVES))
     settings, options = settings or TrainSettings(), _row_options(rows or RowOptions(), objective)
-    corpus = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus, module.tokenizer)
+    corpus = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
     if validation is not None and not isinstance(validation, Corpus):
-        validation = Corpus.open(validation, module.tokenizer)
+        validation = Corpus.open(validation)
     source, fixed, measured_on = _rows(module, corpus, validation, options, held_out=held_out, seed=settings.seed)
     if objective == "rtd" and settings.sharding != "none":
         raise SettingsError("rtd's generator shares the module's embeddings, which sharding='full' cuts: choose one")

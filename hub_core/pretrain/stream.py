@@ -64,18 +64,7 @@ class Rows:
         #: The first token of every document, and one past the last.
         self._bounds = corpus.starts[corpus.documents]
         self._masker = Masker(tokenizer, options.mask)
-        # Pieces of documents with several sentences: a second half is taken from one of these.
-        owners = self._document(self._pieces.spans[:, 0])
-        several = (np.diff(corpus.documents) > 1)[owners]
-        self._sources = self._pieces.spans[several]
-        if options.order == "nsp" and len(np.unique(owners[several])) < 2:
-            raise DataError(
-                [
-                    f"{corpus.prefix}: nsp takes second halves from other documents, so it wants two of several "
-                    "sentences, to learn from as to measure on; hold out more (held_out, --held-out), or choose "
-                    "another objective"
-                ]
-            )
+        self._sources = self._with_second_halves() if options.order == "nsp" else self._pieces.spans
 
     def epoch(self, number: int) -> Sequence[Features]:
         """The rows as epoch `number` shows them."""
@@ -129,6 +118,21 @@ class Rows:
     def _document(self, token: Any) -> Any:
         """The document that a token, or each of several, is in."""
         return np.searchsorted(self._bounds, token, side="right") - 1
+
+    def _with_second_halves(self) -> Array:
+        """The pieces of documents with several sentences. Raises DataError where there are not two such documents."""
+        owners = self._document(self._pieces.spans[:, 0])
+        several = (np.diff(self._corpus.documents) > 1)[owners]
+        if len(np.unique(owners[several])) < 2:
+            raise DataError(
+                [
+                    f"{self._corpus.prefix}: nsp takes second halves from other documents, so it wants two of several "
+                    "sentences, to learn from as to measure on; hold out more (held_out, --held-out), or choose "
+                    "another objective"
+                ]
+            )
+        found: Array = self._pieces.spans[several]
+        return found
 
     def _elsewhere(self, place: int, size: int, rng: np.random.Generator) -> tuple[int, int]:
         """A run of at most `size` tokens of another document than that of the token at `place`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from hub_core.tasks.task import positive
 from hub_core.torch_module import check_target
 from hub_core.train.checkpoints import Checkpoints
 from hub_core.train.description import fingerprint, plain
+from hub_core.train.launching import launched_processes
 from hub_core.train.loop import Metrics
 from hub_core.train.repeats import Make
 from hub_core.train.settings import TrainSettings
@@ -85,7 +85,7 @@ def tune(
     no trial was completed.
     """
     check_optuna()
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if launched_processes() > 1:
         raise SettingsError("a search runs in one process, not under torchrun")
     search = _Search(
         make, space, train_dataset, eval_dataset, Path(folder), settings or TrainSettings(), epochs, batch_size, call
