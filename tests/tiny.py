@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -93,7 +94,8 @@ def tiny_module(
 
 def tiny_tokenizer(tmp_path: Path, kind: str = "wordpiece") -> Tokenizer:
     """A tokenizer over the vocabulary of this file."""
-    folder = tmp_path / f"tokenizer-{kind}"
+    # Processes that are started together share the folder, and one must not read what another is writing.
+    folder = tmp_path / f"tokenizer-{kind}{os.environ.get('RANK', '')}"
     folder.mkdir(parents=True, exist_ok=True)
     write_vocabulary(folder)
     tokenizer: Tokenizer = catalog().get("tokenizer", kind).from_folder(folder, {"type": kind, "lowercase": True})
