@@ -8,12 +8,15 @@ import lzma
 import pickle
 import shutil
 import signal
+import time
 import tracemalloc
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -249,6 +252,12 @@ class TestReading:
         path.write_bytes(b"".join(frames))
         with opened(path) as stream:
             assert stream.read() == text
+        # A few packed bytes may be many that are not: they are handed on without being copied again and again.
+        path.write_bytes(zstandard.compress(text * 40))
+        with opened(path) as stream:
+            start = time.perf_counter()
+            assert sum(map(len, stream)) == 40 * len(text)
+        assert time.perf_counter() - start < 10
         for size in (10, len(frames[0]) - 1, len(frames[0]) + len(frames[1]) + 9, sum(map(len, frames)) - 1):
             path.write_bytes(b"".join(frames)[:size])
             with pytest.raises(DataError, match="cannot be read .*ended before the end of its last frame"):
@@ -306,6 +315,14 @@ class TestReading:
         with pytest.raises(SettingsError, match="a file of an unknown kind"):
             build_corpus(tokenizer, [written(tmp_path / "a.doc")], tmp_path / "c")
         assert [path.name for path in tmp_path.glob("c*")] == []
+
+
+class Sleeper:
+    """An encoder that takes two minutes."""
+
+    def __call__(self, share: list[Document]) -> Encoded:
+        time.sleep(120)
+        raise AssertionError("it was waited for")
 
 
 class TestBuilding:
@@ -369,20 +386,50 @@ class TestBuilding:
         assert resumed.about["counts"] == whole.about["counts"]
         assert not (tmp_path / "part.building").exists()
 
-    @pytest.mark.parametrize("share", [40, 1 << 18])
+    def test_nobody_waits_for_what_is_encoded_again(
+        self, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Ctrl-C ends the processes that encode, whatever they are at."""
+
+        def interrupt(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Encoder, "of", lambda *_: Sleeper())
+        before = signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, 5)
+        start = time.perf_counter()
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                build_corpus(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "c", workers=2)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+        assert 4 < time.perf_counter() - start < 60
+
+    @pytest.mark.parametrize(("share", "changed"), [(40, {}), (1 << 18, {}), (40, {"format": 2})])
     def test_a_build_that_is_killed_goes_on(
-        self, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, share: int
+        self,
+        tokenizer: Tokenizer,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        share: int,
+        changed: dict[str, Any],
     ) -> None:
         """SIGKILL, several times, after some shares each: the files of a build that nothing disturbed.
 
-        A version of the hub with shares of another size begins anew.
+        A version of the hub with shares of another size, or of another form, begins anew.
         """
         text = written(tmp_path / "text.txt", TEXT * 20)
         for _ in range(3):
             process = python("-c", KILLED, str(tmp_path))
             process.communicate(timeout=120)
             assert process.returncode == -signal.SIGKILL
-        assert json.loads((tmp_path / "part.building" / "journal.json").read_bytes())["state"]["shares"] == 18
+        journal = tmp_path / "part.building" / "journal.json"
+        record = json.loads(journal.read_bytes())
+        assert record["state"]["shares"] == 18
+        written(journal, json.dumps({**record, "plan": {**record["plan"], **changed}}))
+        if changed:  # what it has so far would be another corpus's
+            with (journal.parent / "ids").open("r+b") as file:
+                file.write(bytes(10))
         build_corpus(tokenizer, [text], tmp_path / "whole")
         monkeypatch.setattr("hub_core.corpus.building.SHARE", share)
         build_corpus(tokenizer, [text], tmp_path / "part")
@@ -452,7 +499,7 @@ class TestBuilding:
     def test_a_file_of_the_users(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         """What stands where the record would is never taken for one, nor is it said to be removed."""
         one = written(tmp_path / "one.json", json.dumps({"text": TEXT}))
-        with pytest.raises(SettingsError, match=r"one\.json is among what is read; name another --output"):
+        with pytest.raises(SettingsError, match=r"one\.json is among what is read; name an --output outside"):
             build_corpus(tokenizer, [one], tmp_path / "one")
         text = written(tmp_path / "text.txt")
         for content in ("[]", '{"a": 1}\n{"b": 2}\n'):
@@ -461,8 +508,24 @@ class TestBuilding:
                 build_corpus(tokenizer, [text], tmp_path / "one")
             assert one.read_text(encoding="utf-8") == content
         for folder in (".", tmp_path):
-            with pytest.raises(SettingsError, match="is a folder, no prefix of file names; name one such as"):
-                build_corpus(tokenizer, [text], folder)
+            made: list[Callable[[], object]] = [
+                partial(build_corpus, tokenizer, [text], folder),
+                partial(import_paddlenlp, "c", folder, tokenizer),
+                partial(Corpus.open, folder),
+            ]
+            for one in made:
+                with pytest.raises(SettingsError, match="is a folder, no prefix of file names such as corpus/all"):
+                    one()
+
+    def test_within_what_is_read(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        """The same command would read what it has written, and never go on."""
+        written(tmp_path / "texts" / "text.txt")
+        with pytest.raises(SettingsError, match=r"corpus\.json lies in .*texts, which is read; name an --out"):
+            build_corpus(tokenizer, tmp_path / "texts", tmp_path / "texts" / "more" / "corpus")
+        assert not (tmp_path / "texts" / "more").exists()
+        beside = build_corpus(tokenizer, tmp_path / "texts", tmp_path / "corpus")
+        (tmp_path / "corpus").mkdir()
+        assert build_corpus(tokenizer, tmp_path / "texts", tmp_path / "corpus").about == beside.about
 
     def test_a_damaged_journal(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         written(tmp_path / "c.building" / "journal.json", "{")
@@ -584,6 +647,12 @@ class TestWhatItIs:
         assert again.fingerprint() == built.fingerprint()
         anew = build_corpus(tokenizer, ["text.txt", "more.txt"], tmp_path / "d")
         assert anew.fingerprint() == built.fingerprint()
+        (tmp_path / "b" / "same.txt").write_bytes((tmp_path / "b" / "more.txt").read_bytes())
+        with pytest.raises(ResumeError, match=r"sources: same\.txt \(sha256 \w+\.\.\.\) now, not there"):
+            build_corpus(tokenizer, ["text.txt", "more.txt", "same.txt"], tmp_path / "c")
+        (tmp_path / "b" / "more.txt").rename(tmp_path / "b" / "more.2026.txt")
+        assert build_corpus(tokenizer, ["text.txt", "more.2026.txt"], tmp_path / "c").about == built.about
+        (tmp_path / "b" / "more.2026.txt").rename(tmp_path / "b" / "more.txt")
         with pytest.raises(ResumeError, match=r"sources: the same, in another order"):
             build_corpus(tokenizer, ["more.txt", "text.txt"], tmp_path / "c")
 
@@ -721,9 +790,9 @@ class TestPaddleNLP:
 
     def test_sentences_without_a_token(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         np.save(tmp_path / "p_ids.npy", np.array([7, 8], dtype=np.uint16))
-        np.savez(tmp_path / "p_idx.npz", lens=np.array([2, 0], dtype=np.int32), docs=np.array([0, 1, 2]))
+        np.savez(tmp_path / "p_idx.npz", lens=np.array([0, 1, 0, 1], dtype=np.int32), docs=np.array([0, 2, 3, 4]))
         read = import_paddlenlp(tmp_path / "p", tmp_path / "c", tokenizer)
-        assert read.ids.tolist() == [7, 8]
+        assert (read.ids.tolist(), read.lengths.tolist(), read.documents.tolist()) == ([7, 8], [1, 1], [0, 1, 1, 2])
         assert not read.has_units
         np.save(tmp_path / "p_ids.npy", np.zeros(0, dtype=np.uint16))
         np.savez(tmp_path / "p_idx.npz", lens=np.zeros(0, dtype=np.int32), docs=np.array([0]))

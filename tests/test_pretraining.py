@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ import hub_core as hub
 from hub_core.cli.pretraining import pretrain as pretrain_command
 from hub_core.corpus.building import build_corpus
 from hub_core.corpus.encoding import EncodeOptions
-from hub_core.errors import DataError, ManifestError, ResumeError, SettingsError
+from hub_core.errors import CheckpointError, DataError, ManifestError, ResumeError, SettingsError
 from hub_core.examples import IGNORE, Batch, Example
 from hub_core.pretrain import objectives
 from hub_core.pretrain.masking import MaskOptions
@@ -44,6 +45,7 @@ from hub_core.train.batches import to_torch
 from hub_core.train.checkpoints import Checkpoints
 from hub_core.train.schedule import rate_factor, warmup_steps
 from hub_core.train.settings import TrainSettings
+from hub_core.train.state import load_state
 
 CPU = torch.device("cpu")
 MANIFEST = {
@@ -307,7 +309,9 @@ class TestResume:
         assert killed_and_left_alone(run_and_report, tmp_path / "part" / "ckpt", objective, family) == whole
 
     @pytest.mark.parametrize("where", ["save_best", "save_epoch"])
-    def test_stopped_after_the_last_step(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    def test_stopped_after_the_last_step(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, where: str
+    ) -> None:
         """The state says that all steps are done: what follows them is made up for, and once."""
 
         def stopped(*_: Any, **__: Any) -> None:
@@ -320,7 +324,9 @@ class TestResume:
             patched.setattr(Checkpoints, where, stopped)
             run(folders[1], **settings)
         assert report(run(folders[1], **settings), folders[1]) == whole
+        assert "all 5 steps are done; what follows the last one is made up for" in caplog.text
         assert report(run(folders[1], **settings), folders[1]) == whole
+        assert "all 5 steps are done already" in caplog.text
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -356,14 +362,19 @@ class TestResume:
         [
             {"rows": {"pack": True}, "optimizer": "lamb"},
             {"precision": "bf16", "ema": 0.9},
-            # The first steps overflow, and the scale that the others have is part of the state.
             {"precision": "fp16", "max_grad_norm": 0.0},
         ],
         ids=["packed, lamb", "bf16, ema", "fp16"],
     )
-    def test_others_go_on_too(self, tmp_path: Path, options: dict[str, Any]) -> None:
+    def test_others_go_on_too(self, tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+        # In fp16 the first steps overflow: the scale that the others have is part of the state.
+        high = partial(torch.amp.GradScaler, init_scale=2.0**19)
+        monkeypatch.setattr(torch.amp, "GradScaler", high)
         options = {"schedule": "constant", **options}
         run(tmp_path / "part" / "ckpt", max_steps=5, **options)
+        if options.get("precision") == "fp16":
+            scale = load_state(tmp_path / "part" / "ckpt" / "state").tensors["scaler"]["scale"]
+            assert scale < 2.0**19
         further = run(tmp_path / "part" / "ckpt", max_steps=9, **options)
         assert weights_hash(further.module) == weights_hash(
             run(tmp_path / "whole" / "ckpt", max_steps=9, **options).module
@@ -398,6 +409,9 @@ class TestResume:
         monkeypatch.setattr(HiddenWords, "measure", measure)
         with pytest.raises(ResumeError):
             run(tmp_path / "ckpt", seed=8, call={"measure_first": True})
+        (tmp_path / "file").write_text("", encoding="utf-8")
+        with pytest.raises(CheckpointError, match="file cannot be written"):
+            run(tmp_path / "file", call={"measure_first": True})
         assert not looks
         first = run(tmp_path / "ckpt", call={"measure_first": True})
         assert first.before is not None
@@ -408,6 +422,8 @@ class TestResume:
         other = tiny_module(tmp_path, task="seq-cls", seed=1)
         corpus = sample_corpus(tmp_path / "data", other.tokenizer)
         settings = TrainSettings(max_steps=1, learning_rate=0.0)
+        with pytest.raises(SettingsError, match="tiny has no head for hidden words; load it with task='masked-lm'"):
+            pretrain(other, corpus, checkpoint_dir=tmp_path / "mlm", rows=RowOptions(32), settings=settings)
         for objective, kind in (("mlm+sop", other), ("rtd", tiny_module(tmp_path / "e", family="electra", seed=1))):
             done = pretrain(
                 kind,
@@ -423,7 +439,6 @@ class TestResume:
             assert all(torch.equal(mine[name], value) for name, value in encoder.items())
 
     def test_a_full_disk_loses_nothing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        from hub_core.errors import CheckpointError
         from hub_core.train import state
 
         usual, saves = torch.save, 0
@@ -548,7 +563,10 @@ class TestSettings:
 
 class TestPresets:
     @pytest.mark.parametrize("name", sorted(presets()))
-    def test_every_preset_is_usable(self, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    @pytest.mark.parametrize("schedule", ["linear", "constant"])
+    def test_every_preset_is_usable(
+        self, name: str, schedule: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         """Its options are the command's, its settings those of `TrainSettings`, and the command comes to the corpus."""
         found = preset(name)
         assert found.source
@@ -558,7 +576,7 @@ class TestPresets:
         write_vocabulary(tmp_path)
         said = Hub(capsys).fails(
             *("pretrain", "--preset", name, "--corpus", tmp_path / "none", "--manifest", tmp_path / "small.json"),
-            *("--vocabulary", tmp_path / "vocab.txt"),
+            *("--vocabulary", tmp_path / "vocab.txt", "--schedule", schedule),
         )
         assert "no corpus" in said
 

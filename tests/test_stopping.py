@@ -164,6 +164,19 @@ class TestPatience:
         _, again = train(tmp_path / "ckpt", epochs=2, patience=1)
         assert (again.steps, again.stopped) == (10, None)
 
+    def test_a_state_that_does_not_say_that_its_run_ended(self, tmp_path: Path, scores: list[float]) -> None:
+        """As states were written once: there is no epoch to make up for."""
+        scores += [0.5, 0.4]
+        train(tmp_path / "ckpt", epochs=2)
+        (path,) = (tmp_path / "ckpt" / "state").glob("step-*/run.json")
+        record = json.loads(path.read_text(encoding="utf-8"))
+        del record["progress"]["ended"], record["progress"]["unlogged"]
+        path.write_text(json.dumps(record), encoding="utf-8")
+        before = sorted(file.name for file in (tmp_path / "ckpt").iterdir())
+        _, again = train(tmp_path / "ckpt", epochs=2)
+        assert (again.steps, evaluated(again)) == (10, [5, 10])
+        assert sorted(file.name for file in (tmp_path / "ckpt").iterdir()) == before
+
     def test_a_run_that_was_ended_stays_so_unless_it_is_given_more(self, tmp_path: Path, scores: list[float]) -> None:
         scores += [0.5, 0.4, 0.3, 0.9]
         train(tmp_path / "ckpt", epochs=9, patience=2)

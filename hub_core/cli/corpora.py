@@ -169,6 +169,7 @@ def build(
     from hub_core.cli.loading import load_tokenizer
     from hub_core.corpus.building import build_corpus
     from hub_core.corpus.encoding import EncodeOptions
+    from hub_core.corpus.reading import reading
     from hub_core.corpus.units import read_lexicon
 
     if engine_cluster is None and cluster_address:
@@ -200,7 +201,8 @@ def build(
     if (share := counts["unknown"] / counts["tokens"]) > _MANY_UNKNOWN:
         note(f"warning: {share:.0%} of the tokens are unknown to the tokenizer; a larger vocabulary knows more of them")
     if (
-        counts["documents"] <= len(built.about["sources"])
+        all(reading(name)[0] == "text" for name in built.about["sources"])
+        and counts["documents"] <= len(built.about["sources"])
         and counts["sentences"] > _MANY_SENTENCES * counts["documents"]
     ):
         note("warning: every file is one document; a blank line, or the one that --separator names, ends a document")

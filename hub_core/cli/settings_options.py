@@ -88,8 +88,11 @@ def _each_setting(
         given = {item.name: others.pop(item.name) for item in used}
 
         def complete(start: TrainSettings) -> TrainSettings:
-            read = start if config is None else start.replace(**TrainSettings.read(config))
-            return read.replace(**{name: value for name, value in given.items() if value is not None})
+            asked = {} if config is None else TrainSettings.read(config)
+            asked |= {name: value for name, value in given.items() if value is not None}
+            if asked.get("schedule") == "constant":
+                start = start.replace(schedule="constant", floor=0.0, decay_steps=0)  # a preset's are for another one
+            return start.replace(**asked)
 
         function(*args, settings=complete, **others)
 

@@ -12,7 +12,7 @@ import multiprocessing
 import os
 import shutil
 import signal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,7 +23,7 @@ from typing import IO, Any
 import numpy as np
 
 from hub_core.corpus.encoding import Encoded, EncodeOptions, Encoder
-from hub_core.corpus.reading import Document, ReadOptions, Source, digests, find_sources, read_documents
+from hub_core.corpus.reading import Document, ReadOptions, Source, digests, find_sources, read_documents, reading
 from hub_core.corpus.store import (
     FORMAT,
     IDS,
@@ -31,6 +31,7 @@ from hub_core.corpus.store import (
     Corpus,
     about_path,
     beside,
+    check_prefix,
     describe_tokenizer,
     read_about,
     token_type,
@@ -88,11 +89,9 @@ def build_corpus(
     if workers < 1:
         raise SettingsError(f"workers must be at least 1, not {workers}")
     prefix = Path(output)
-    if prefix.name in ("", "..") or prefix.is_dir():
-        raise SettingsError(f"{output} is a folder, no prefix of file names; name one such as {prefix / 'corpus'}")
+    check_prefix(prefix)
     sources = find_sources(inputs)
-    if any(about_path(prefix).resolve() == source.path.resolve() for source in sources):
-        raise SettingsError(f"{about_path(prefix)} is among what is read; name another --output")
+    _check_outside(prefix, inputs)
     encode, read = encode or EncodeOptions(), read or ReadOptions()
     plan = {
         "format": FORMAT,
@@ -113,6 +112,15 @@ def build_corpus(
                 progress(done.characters)
         parts.finish()
     return Corpus.open(prefix, tokenizer)
+
+
+def _check_outside(prefix: Path, inputs: str | Path | Sequence[str | Path]) -> None:
+    """Raise SettingsError where a corpus would be written into what it is made of: the same command would read it."""
+    record = about_path(prefix)
+    for given in map(Path, [inputs] if isinstance(inputs, (str, Path)) else inputs):
+        if record.resolve().is_relative_to(given.resolve()):
+            where = f"lies in {given}, which is read" if given.is_dir() else "is among what is read"
+            raise SettingsError(f"{record} {where}; name an --output outside of the inputs")
 
 
 def _shares(sources: Sequence[Source], options: ReadOptions, *, skip: int) -> Iterator[list[Document]]:
@@ -139,6 +147,7 @@ def _in_processes(workers: int) -> Mapper:
     def elsewhere(encoder: Encoder, shares: Iterator[list[Document]]) -> Iterator[Encoded]:
         context = multiprocessing.get_context("spawn")
         waiting: deque[Future[Encoded]] = deque()
+        others = multiprocessing.active_children()
         with ProcessPoolExecutor(workers, mp_context=context, initializer=_hold, initargs=(encoder,)) as pool:
             try:
                 for share in shares:
@@ -147,8 +156,11 @@ def _in_processes(workers: int) -> Mapper:
                         yield waiting.popleft().result()
                 while waiting:
                     yield waiting.popleft().result()
-            finally:
-                pool.shutdown(cancel_futures=True)
+            except BaseException:
+                # What they have begun is encoded again, so nobody waits for it.
+                for process in set(multiprocessing.active_children()).difference(others):
+                    process.terminate()
+                raise
 
     return here if workers == 1 else elsewhere
 
@@ -184,21 +196,20 @@ def _check_same(before: dict[str, Any], now: dict[str, Any], prefix: Path) -> No
 
 
 def _other_texts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Lines that say where the texts differ: in what is in the files and in their order. Where they lie is the same to
-    a corpus."""
-    there, here = (
-        [("".join(Path(path).suffixes[-2:]), digest) for path, digest in sources.items()] for sources in (before, now)
-    )
+    """Lines that say where the texts differ: in what is in the files, how they are read, and their order. Where they
+    lie is the same to a corpus."""
+    there, here = ([(digest, reading(path)) for path, digest in sources.items()] for sources in (before, now))
     if there == here:
         return []
-    lines = [
-        f"  sources: {path} (sha256 {digest[:12]}...) {when}"
-        for sources, others, when in ((before, now, "there, not now"), (now, before, "now, not there"))
-        for path, digest in sources.items()
-        if digest not in others.values()
-    ]
+    lines = []
+    for sources, own, others, when in ((before, there, here, "there, not now"), (now, here, there, "now, not there")):
+        left = Counter(others)
+        for path, one in zip(sources, own, strict=True):
+            left[one] -= 1
+            if left[one] < 0:
+                lines.append(f"  sources: {path} (sha256 {one[0][:12]}...) {when}")
     more = [f"  sources: {len(lines) - _MOST_LINES} more"] if len(lines) > _MOST_LINES else []
-    return [*lines[:_MOST_LINES], *more] or ["  sources: the same, in another order or by other names"]
+    return [*lines[:_MOST_LINES], *more] or ["  sources: the same, in another order"]
 
 
 @contextmanager
@@ -233,8 +244,9 @@ class _Parts:
         self._folder.mkdir(parents=True, exist_ok=True)
         remedy = f"remove {self._folder} to build anew"
         record = read_json_object(self._folder / _JOURNAL, error=ResumeError, remedy=remedy)
-        # Of nothing that is done yet any corpus may become, and shares of another size say nothing of these.
-        if record.get("share") == SHARE and record["state"]["shares"]:
+        # Of nothing that is done yet any corpus may become; shares of another size, or form, say nothing of these.
+        current = record.get("share") == SHARE and record["plan"].get("format") == FORMAT
+        if current and record["state"]["shares"]:
             _check_same(record["plan"], self._plan, self._prefix)
             self.state = _State(**record["state"])
         with ExitStack() as stack:

@@ -19,6 +19,7 @@ from hub_core.corpus.store import (
     Corpus,
     about_path,
     beside,
+    check_prefix,
     describe_tokenizer,
     token_type,
     write_about,
@@ -37,9 +38,11 @@ def import_paddlenlp(prefix: str | Path, output: str | Path, tokenizer: Tokenize
     """Make a corpus of PaddleNLP's files. `tokenizer` is the one that they were made with, which they do not say.
 
     Raises NotFoundError and DataError for files that are missing or of another form, SettingsError where an id is none
-    of the tokenizer's, SettingsError where `output` stands already.
+    of the tokenizer's, and where `output` stands already, or is a folder.
     """
     source, target = Path(prefix), Path(output)
+    check_prefix(source)
+    check_prefix(target)
     if about_path(target).exists():
         raise SettingsError(f"there is a corpus {target}; name another --output, or remove it")
     ids, lengths, documents = _read(source)
@@ -55,9 +58,8 @@ def import_paddlenlp(prefix: str | Path, output: str | Path, tokenizer: Tokenize
                 )
             plain[start : start + len(block)] = pieces.plain[block]
             joined[start : start + len(block)] = pieces.marked[block]
-        # A sentence begins with a unit of its own; one without a token begins nothing.
-        begins = np.concatenate([[0], np.cumsum(lengths[:-1], dtype=np.int64)])
-        joined[begins[begins < len(ids)]] = False
+        # A sentence begins with a unit of its own.
+        joined[np.concatenate([[0], np.cumsum(lengths[:-1], dtype=np.int64)])] = False
         units = bool(joined.any())
         plain.flush()
         joined.flush()
@@ -86,6 +88,7 @@ def export_paddlenlp(corpus: Corpus, output: str | Path, tokenizer: Tokenizer) -
     What else belongs to the word before it keeps its id: PaddleNLP knows no mark for it.
     """
     target, pieces = Path(output), _Pieces(tokenizer)
+    check_prefix(target)
     with atomic_file(beside(target, IDS)) as staged:
         out = _empty(staged, token_type(pieces.size), len(corpus.ids))
         for start in range(0, len(corpus.ids), _BLOCK):
@@ -125,7 +128,7 @@ def _is_marked(token: str) -> bool:
 
 
 def _read(prefix: Path) -> tuple[Any, Array, Array]:
-    """Ids (on disk), lengths of sentences, and sentences before each document."""
+    """Ids (on disk), lengths of sentences, and sentences before each document; those without a token do not count."""
     for ending in (IDS, INDEX):
         if not beside(prefix, ending).is_file():
             raise NotFoundError(f"no file {beside(prefix, ending)}; a corpus of PaddleNLP has {IDS} and {INDEX}")
@@ -141,7 +144,8 @@ def _read(prefix: Path) -> tuple[Any, Array, Array]:
         raise DataError([f"{prefix}: its two files are not of one corpus"])
     if not len(ids):
         raise DataError([f"{prefix}: a corpus without a token"])
-    return ids, lengths, documents
+    full = lengths > 0
+    return ids, lengths[full], np.concatenate([[0], np.cumsum(full)])[bounds]
 
 
 def _empty(path: Path, kind: Any, size: int) -> Any:

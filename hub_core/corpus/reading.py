@@ -124,6 +124,13 @@ def _name(source: Source) -> str:
     return source.member or source.path.name
 
 
+def reading(name: str) -> tuple[str | None, str]:
+    """How a file of this name is read: as ``text``, ``lines`` or ``parquet`` (None: not at all), and how it is packed
+    (``.gz``, ..., or nothing)."""
+    path = Path(name)
+    return _kind(path.name), path.suffix.lower() if path.suffix.lower() in PACKED else ""
+
+
 def _kind(name: str) -> str | None:
     """``text``, ``lines`` or ``parquet``; None for another file."""
     suffix = plain_name(name).suffix.lower()

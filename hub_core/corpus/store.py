@@ -52,8 +52,8 @@ class Corpus:
     def open(cls, prefix: str | Path, tokenizer: Tokenizer | None = None) -> Corpus:
         """Open a corpus that ``hub corpus build`` has written.
 
-        Raises NotFoundError where there is none, DataError where its files do not fit together, SettingsError where it
-        was made with another tokenizer than `tokenizer`.
+        Raises NotFoundError where there is none, DataError where its files do not fit together, SettingsError for a
+        folder, and where it was made with another tokenizer than `tokenizer`.
         """
         prefix = Path(prefix)
         about = read_about(prefix)
@@ -120,6 +120,12 @@ class Corpus:
             raise DataError([f"{self.prefix}{name} has changed since it was written; build again" for name in changed])
 
 
+def check_prefix(prefix: Path) -> None:
+    """Raise SettingsError for what is no prefix of the names of a corpus's files."""
+    if prefix.name in ("", "..") or (prefix.is_dir() and not about_path(prefix).exists()):
+        raise SettingsError(f"{prefix} is a folder, no prefix of file names such as corpus/all")
+
+
 def beside(prefix: Path, ending: str) -> Path:
     """A file of a corpus."""
     return prefix.with_name(prefix.name + ending)
@@ -181,6 +187,7 @@ def check_tokenizer(about: Mapping[str, Any], tokenizer: Tokenizer, *, where: Pa
 
 
 def read_about(prefix: Path) -> dict[str, Any]:
+    check_prefix(prefix)
     path = about_path(prefix)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

@@ -81,7 +81,7 @@ class _Zstandard(io.RawIOBase):
         self._plain, self._fault = plain, package.ZstdError
         self._decompressor = package.ZstdDecompressor()
         self._frame: Any = None
-        self._packed = self._ready = b""
+        self._packed, self._ready = b"", memoryview(b"")
 
     def readable(self) -> bool:
         """It is."""
@@ -90,8 +90,8 @@ class _Zstandard(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Bytes put into `buffer`; 0 at the end."""
         while not self._ready:
-            # Few at a time: of what repeats itself they may be a thousand times as many.
-            self._packed = self._packed or self._plain.read(1 << 12)
+            # Few at a time: of what repeats itself they may be thirty thousand times as many.
+            self._packed = self._packed or self._plain.read(1 << 10)
             if not self._packed:
                 if self._frame is not None:
                     raise OSError("Compressed file ended before the end of its last frame")
@@ -105,7 +105,8 @@ class _Zstandard(io.RawIOBase):
         """Some of the packed bytes: all, or those up to the end of a frame."""
         try:
             self._frame = self._frame or self._decompressor.decompressobj()
-            self._ready, self._packed = self._frame.decompress(self._packed), b""
+            # A view: what is cut from its front copies nothing of the rest.
+            self._ready, self._packed = memoryview(self._frame.decompress(self._packed)), b""
             if self._frame.eof:
                 self._packed, self._frame = self._frame.unused_data, None
         except self._fault as error:

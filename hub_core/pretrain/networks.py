@@ -27,6 +27,14 @@ def for_rows(module: TorchModule, network: Any = None) -> TorchModule:
     )
 
 
+def with_words(module: TorchModule) -> TorchModule:
+    """A masked-lm module for a corpus's rows, its head as it is. Raises SettingsError where it was loaded without."""
+    head = getattr(module.network, "get_output_embeddings", lambda: None)()
+    if head is None:
+        raise SettingsError(f"{module.spec.name} has no head for hidden words; load it with task='masked-lm'")
+    return for_rows(module)
+
+
 def with_order(module: TorchModule, stored: Mapping[str, torch.Tensor] | None = None) -> TorchModule:
     """A masked-lm module with a second head for the order of sentences, as BERT, ERNIE and ALBERT have one.
 

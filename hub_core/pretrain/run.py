@@ -16,7 +16,7 @@ from hub_core.errors import DataError, SettingsError, unknown
 from hub_core.examples import Features
 from hub_core.pretrain import OBJECTIVES
 from hub_core.pretrain.masking import MaskOptions
-from hub_core.pretrain.networks import for_rows, generator_for, with_detector, with_order
+from hub_core.pretrain.networks import generator_for, with_detector, with_order, with_words
 from hub_core.pretrain.objectives import HiddenWords, ReplacedTokens
 from hub_core.pretrain.stream import MEASURING_SEED, RowOptions, Rows, shown_rows, split_documents
 from hub_core.spec import ModuleSpec, canonical, parse_manifest
@@ -220,7 +220,7 @@ def _prepared(
         detector = with_detector(module, stored)
         return detector, ReplacedTokens(generator_for(detector, share=generator_share))
     if objective == "mlm":
-        return for_rows(module), HiddenWords()
+        return with_words(module), HiddenWords()
     return with_order(module, stored), HiddenWords(order=True)
 
 

@@ -21,6 +21,9 @@ ORDERS = ("none", "sop", "nsp")
 _FIXED = 2**31
 #: What is measured on does not depend on a run's seed, so that scores of several runs can be compared.
 MEASURING_SEED = 0
+#: A wrong second half of whole sentences has at least this share of the tokens that it stands for; where none of so
+#: many documents has one, it breaks off.
+_FULL, _TRIES = 0.9, 8
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class Rows:
             return [before, after], 0
         if self._options.order == "sop":
             return [after, before], 1
-        return [before, self._tokens(*self._elsewhere(begin, end - middle, rng))], 1
+        return [before, self._tokens(*self._elsewhere(middle, end, rng))], 1
 
     def _document(self, token: Any) -> Any:
         """The document that a token, or each of several, is in."""
@@ -134,27 +137,40 @@ class Rows:
         found: Array = self._pieces.spans[several]
         return found
 
-    def _elsewhere(self, place: int, size: int, rng: np.random.Generator) -> tuple[int, int]:
-        """A run of at most `size` tokens of another document than that of the token at `place`.
+    def _elsewhere(self, middle: int, stop: int, rng: np.random.Generator) -> tuple[int, int]:
+        """A run of tokens of another document, that stands for those from `middle` to `stop`.
 
-        As a true second half does, it begins within the document at a sentence, and ends at the end of a unit; and it
-        is as long, where the document is.
+        As they do, it begins within the document at a sentence, and ends where a sentence does if they do, else at the
+        end of a unit; and it is as long, where one of some documents has such a run.
         """
-        spans, own = self._sources, self._document(place)
-        first, stop = np.searchsorted(spans[:, 0], self._bounds[own : own + 2])
-        # Numbered without the pieces of this document.
-        chosen = int(rng.integers(len(spans) - int(stop - first)))
-        chosen += int(stop - first) if chosen >= first else 0
-        number = self._document(spans[chosen, 0])
-        starts = self._corpus.starts[self._corpus.documents[number] : self._corpus.documents[number + 1]]
-        limit = int(self._bounds[number + 1])
-        inner = starts[1:]
+        size, starts = stop - middle, self._corpus.starts
+        if starts[np.searchsorted(starts, stop)] == stop:
+            for _ in range(_TRIES):
+                ends = self._another(middle, rng)
+                inner = ends[1:-1]
+                closed = ends[np.searchsorted(ends, inner + size, side="right") - 1]
+                fitting = np.flatnonzero(closed - inner >= _FULL * size)
+                if len(fitting):
+                    at = int(rng.choice(fitting))
+                    return int(inner[at]), int(closed[at])
+        ends = self._another(middle, rng)
+        inner, limit = ends[1:-1], int(ends[-1])
         roomy = inner[inner <= limit - size]
         begin = int(rng.choice(roomy if len(roomy) else inner))
         end = min(limit, begin + size)
         while end > begin + 1 and end < limit and self._corpus.joined[end]:
             end -= 1
         return begin, end
+
+    def _another(self, place: int, rng: np.random.Generator) -> Array:
+        """Where the sentences of another document than that of the token at `place` begin, and where the last ends."""
+        spans, own = self._sources, self._document(place)
+        first, last = np.searchsorted(spans[:, 0], self._bounds[own : own + 2])
+        # Numbered without the pieces of this document.
+        chosen = int(rng.integers(len(spans) - int(last - first)))
+        chosen += int(last - first) if chosen >= first else 0
+        number = self._document(spans[chosen, 0])
+        return self._corpus.starts[self._corpus.documents[number] : self._corpus.documents[number + 1] + 1]
 
     def _joined(self, parts: list[tuple[Array, Array]], *, pair: bool) -> tuple[Array, Array, Array]:
         """Parts with the special tokens of a row: ids, what belongs together, and token types."""

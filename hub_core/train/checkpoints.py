@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,17 +48,26 @@ class Checkpoints:
                 "(--resume never), which removes them"
             )
 
+    def prepare(self) -> None:
+        """Make the folder. Raises CheckpointError where it cannot be written."""
+        with self._writing():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass  # it can be written
+
     def begin(self, *, keep_best: bool) -> None:
         """Make the folder ready for a new run: what an earlier run of ours left in it goes, and nothing else.
 
         With `keep_best` its best model stays until the new run has one of its own, in case that run fails. Raises
         CheckpointError where the folder cannot be written.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass  # it can be written
+        with self._writing():
             self._remove([*([] if keep_best else [self.best]), self.visualization, *self._all()])
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise CheckpointError(
                 f"checkpoint_dir {self.folder} cannot be written: {error.strerror or error}"

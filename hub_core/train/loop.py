@@ -105,6 +105,7 @@ class Loop:
             self._trackers,
             total_steps=self.total_steps,
             done_steps=self.progress.global_step,
+            ended=self.progress.ended == self.total_steps,
             steps_per_epoch=self.call.plan.steps_per_epoch,
             epochs=self.call.epochs,
             visible=self.processes.is_main,
@@ -145,6 +146,8 @@ class Loop:
             check_same_run(saved.run, self.call.description, self.checkpoints.state)
         elif self.settings.resume == "auto":
             self.checkpoints.refuse_modules()
+        if self.processes.is_main:
+            self.checkpoints.prepare()
         if self.call.before is not None:
             self.call.before()
         if saved is not None:
@@ -159,6 +162,8 @@ class Loop:
             self._save_state()
 
     def _continue(self, progress: Progress, tensors: Mapping[str, Any]) -> None:
+        if progress.ended is None and progress.step == 0 and progress.global_step == self.total_steps:
+            progress.ended = self.total_steps  # states of old do not say it; one that awaits its end is within an epoch
         self.progress, self.watch.seen = progress, progress.unlogged
         self.model.load_state_dict(tensors["model"])
         self.objective.load_state_dict(tensors["objective"])

@@ -30,6 +30,7 @@ class Reporter:
         *,
         total_steps: int,
         done_steps: int,
+        ended: bool,
         steps_per_epoch: int,
         epochs: int,
         visible: bool,
@@ -38,6 +39,10 @@ class Reporter:
         self._total, self._first, self._done = total_steps, done_steps, done_steps
         self._steps_per_epoch, self._epochs = steps_per_epoch, epochs
         self._visible = visible
+        self._beginning = f"continuing at step {done_steps} of {total_steps}"
+        if done_steps == total_steps:
+            rest = "are done already" if ended else "are done; what follows the last one is made up for"
+            self._beginning = f"all {total_steps} steps {rest}"
         self._started = time.monotonic()
         self._trackers: list[Tracker] = []
 
@@ -55,12 +60,7 @@ class Reporter:
         if self._visible:
             self._trackers = list(self._start())
         if self._first:
-            done = self._first == self._total
-            self._line(
-                f"all {self._total} steps are done already"
-                if done
-                else f"continuing at step {self._first} of {self._total}"
-            )
+            self._line(self._beginning)
         return self
 
     def __exit__(
