@@ -9,7 +9,7 @@ demo: $(VENV)/.installed
 	$(BIN)/hub run bilstm-ner-zh \
 	  '新华社北京5月7日电国务院副总理李岚清今天在中南海会见了美国前商务部长芭芭拉·弗兰克林。' \
 	  '华裔作家韩素音女士曾三次到大足，称“大足石窟是一座未被开发的金矿”。'
-	$(BIN)/hub run bilstm-sentiment-zh \
+	$(BIN)/hub run mini-sentiment-zh \
 	  '房间干净，服务员很热情，早餐也丰富，下次还会住这里。' \
 	  '隔音太差，空调不制冷，前台态度恶劣，再也不会来了。'
 

@@ -101,7 +101,10 @@ class TestSearch:
         assert hub("search", "no-such-thing", "--json").json == []
 
     def test_what_is_trained_for_the_words_comes_first(self, hub: Hub) -> None:
-        assert [row["name"] for row in hub("search", "情感", "--json").json] == ["bilstm-sentiment-zh"]
+        assert [row["name"] for row in hub("search", "情感", "--json").json] == [
+            "bilstm-sentiment-zh",
+            "mini-sentiment-zh",
+        ]
         table = hub("search", "中文", "embedding").out.splitlines()
         assert [line for line in table[2:] if not line.startswith(" ")] == [
             *("Chinese", "Many languages"),

@@ -22,9 +22,9 @@ def tagger() -> TorchModule:
     return hub.Module("bilstm-ner-zh", offline=True)
 
 
-@pytest.fixture(scope="module")
-def judge() -> TorchModule:
-    return hub.Module("bilstm-sentiment-zh", offline=True)
+@pytest.fixture(scope="module", params=["bilstm-sentiment-zh", "mini-sentiment-zh"])
+def judge(request: pytest.FixtureRequest) -> TorchModule:
+    return hub.Module(request.param, offline=True)
 
 
 def test_entities_of_real_sentences(tagger: TorchModule) -> None:
@@ -43,6 +43,17 @@ def test_reviews_are_judged(judge: TorchModule) -> None:
         "隔音太差，空调不制冷，前台态度恶劣，再也不会来了。",
     ]
     assert [answer["label"] for answer in judge.predict(texts)] == ["positive", "negative"]
+    graph = hub.Module(judge.spec.name, offline=True, engine="onnx")
+    assert [answer["label"] for answer in graph.predict(texts)] == ["positive", "negative"]
+
+
+@pytest.mark.filterwarnings("ignore:.*were cut to max_seq_len:UserWarning")
+def test_an_8_bit_graph_judges_as_its_weights_do(data_home: Path) -> None:
+    rows = folder_dataset(data_home / "chnsenticorp", task="seq-cls", mode="dev", label_list=["0", "1"])
+    texts = [row.text for row in list(rows)[:200]]
+    weights, graph = (hub.Module("mini-sentiment-zh", offline=True, engine=engine) for engine in ("torch", "onnx"))
+    found = [[answer["label"] for answer in module.predict(texts)] for module in (weights, graph)]
+    assert sum(one == other for one, other in zip(*found, strict=True)) >= 190
 
 
 def test_the_base_fills_in_what_transformers_does() -> None:
@@ -66,7 +77,13 @@ def test_the_base_fills_in_what_transformers_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "most"), [("bilstm-ner-zh", 6_000_000), ("bilstm-sentiment-zh", 6_000_000), ("zh_mini_wwm", 16_000_000)]
+    ("name", "most"),
+    [
+        ("bilstm-ner-zh", 6_000_000),
+        ("bilstm-sentiment-zh", 6_000_000),
+        ("zh_mini_wwm", 16_000_000),
+        ("mini-sentiment-zh", 16_000_000),
+    ],
 )
 def test_weights_are_small(name: str, most: int) -> None:
     assert (bundled("modules") / name / "model.safetensors").stat().st_size <= most

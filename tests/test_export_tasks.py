@@ -101,10 +101,10 @@ def test_the_whole_answer_is_the_modules(tmp_path: Path, name: str, format: str)
     graph = hub.Module(directory=tmp_path / "out")
     assert isinstance(graph, ExportedModule)
     wanted = module.predict(case.rows, max_seq_len=40, dtype="float32")
-    same(graph.predict(case.rows, max_seq_len=40), wanted)
-    same(graph.predict(case.rows[:1], max_seq_len=40), wanted[:1])
-    same(graph.predict(case.rows, max_seq_len=40, batch_size=1), wanted)
-    same(graph.predict(case.rows * 3, max_seq_len=40, batch_size=5), wanted * 3)
+    same(graph.predict(case.rows, max_seq_len=40, dtype="float32"), wanted)
+    same(graph.predict(case.rows[:1], max_seq_len=40, dtype="float32"), wanted[:1])
+    same(graph.predict(case.rows, max_seq_len=40, batch_size=1, dtype="float32"), wanted)
+    same(graph.predict(case.rows * 3, max_seq_len=40, batch_size=5, dtype="float32"), wanted * 3)
     assert graph.predict([]) == []
     assert graph.graph.report["largest_difference"] < 1e-4
     if format == "onnx" and case.family not in OWN:  # ONNX Runtime's own operators
@@ -159,14 +159,20 @@ def test_several_heads_are_one_graph(tmp_path: Path, format: str) -> None:
     graph = hub.Module(directory=tmp_path / "out")
     wanted = module.predict(TEXTS, max_seq_len=40, dtype="float32")
     assert wanted[0].keys() == {"entities", "mood", "later"}
-    same(graph.predict(TEXTS, max_seq_len=40), wanted)
-    same(graph.predict(TEXTS[:1], max_seq_len=40), wanted[:1])
-    same(graph.predict(TEXTS, max_seq_len=40, batch_size=1), wanted)
+    same(graph.predict(TEXTS, max_seq_len=40, dtype="float32"), wanted)
+    same(graph.predict(TEXTS[:1], max_seq_len=40, dtype="float32"), wanted[:1])
+    same(graph.predict(TEXTS, max_seq_len=40, batch_size=1, dtype="float32"), wanted)
     short = [text for text in TEXTS if len(text) < 20]
     answers = module.predict(short, dtype="float32")
     for head in ("entities", "mood", "later"):
-        same(hub.Module(directory=tmp_path / "out", head=head).predict(short), [row[head] for row in answers])
-    same(hub.Module(directory=tmp_path / "out", task="seq-cls").predict(short), [row["mood"] for row in answers])
+        same(
+            hub.Module(directory=tmp_path / "out", head=head).predict(short, dtype="float32"),
+            [row[head] for row in answers],
+        )
+    same(
+        hub.Module(directory=tmp_path / "out", task="seq-cls").predict(short, dtype="float32"),
+        [row["mood"] for row in answers],
+    )
 
 
 def test_heads_with_the_same_labels_are_told_apart_by_name(tmp_path: Path) -> None:
@@ -231,7 +237,11 @@ def test_int8_of_vectors_needs_pairs(tmp_path: Path) -> None:
 
 
 def test_a_graph_computes_its_own_task_only(tmp_path: Path) -> None:
-    for name, own in (("bilstm-ner-zh", "token-cls"), ("bilstm-sentiment-zh", "seq-cls")):
+    for name, own in (
+        ("bilstm-ner-zh", "token-cls"),
+        ("bilstm-sentiment-zh", "seq-cls"),
+        ("mini-sentiment-zh", "seq-cls"),
+    ):
         assert isinstance(hub.Module(name, task=own, engine="auto"), ExportedModule)
         module = hub.Module(name, task="embedding", engine="auto")
         assert isinstance(module, TorchModule)
