@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shlex
 import sys
@@ -187,10 +188,12 @@ class TestErrors:
         assert (process.returncode, said) == (1, "")
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, the disk that is always full")
-    @pytest.mark.parametrize("arguments", [("list", "--all"), ("--help",)])
-    def test_a_full_disk(self, arguments: tuple[str, ...]) -> None:
+    @pytest.mark.parametrize("unbuffered", ["", "1"])
+    @pytest.mark.parametrize("arguments", [("list", "--all"), ("--help",), ("version",)])
+    def test_a_full_disk(self, arguments: tuple[str, ...], unbuffered: str) -> None:
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
         with Path("/dev/full").open("w") as full:
-            process = python("-m", "hub_core", *arguments, stdout=full)
+            process = python("-m", "hub_core", *arguments, stdout=full, env=environment)
             _, said = process.communicate()
         assert (process.returncode, said) == (1, "error: [Errno 28] No space left on device\n")
 

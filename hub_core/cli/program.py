@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from io import TextIOWrapper
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -150,6 +151,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what the terminal's encoding lacks is shown as \uXXXX
             stream.reconfigure(errors="backslashreplace")
+    code = _run(arguments)
+    try:
+        sys.stdout.flush()
+    except OSError:  # it was told; the interpreter would try again at its end, and tell it in its own way
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     with plain_notes(_kept_level()):
         try:
             result = Program().main(arguments, prog_name=PROGRAM, standalone_mode=False)
