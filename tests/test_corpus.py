@@ -551,9 +551,12 @@ class TestBuilding:
             tokenizer, [text, tmp_path / "text", tmp_path / "text" / ".." / "text"], tmp_path / "twice"
         )
         assert twice.ids.tolist() == once.ids.tolist()
+        target = tmp_path / "text" / "all.jsonl"
+        with pytest.raises(SettingsError, match="all.jsonl lies in .*text, which is read; name an --output outside"):
+            convert_corpus([tmp_path / "text"], target)
+        convert_corpus([text], target)
         with pytest.raises(SettingsError, match="all.jsonl is among what is read"):
-            for _ in range(2):
-                convert_corpus([tmp_path / "text"], tmp_path / "text" / "all.jsonl")
+            convert_corpus([target], target)
 
     def test_another_text_is_another_corpus(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         text = written(tmp_path / "text.txt")

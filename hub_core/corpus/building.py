@@ -23,7 +23,16 @@ from typing import IO, Any
 import numpy as np
 
 from hub_core.corpus.encoding import Encoded, EncodeOptions, Encoder
-from hub_core.corpus.reading import Document, ReadOptions, Source, digests, find_sources, read_documents, reading
+from hub_core.corpus.reading import (
+    Document,
+    ReadOptions,
+    Source,
+    check_outside,
+    digests,
+    find_sources,
+    read_documents,
+    reading,
+)
 from hub_core.corpus.store import (
     FORMAT,
     IDS,
@@ -91,7 +100,7 @@ def build_corpus(
     prefix = Path(output)
     check_prefix(prefix)
     sources = find_sources(inputs)
-    _check_outside(prefix, inputs)
+    check_outside(about_path(prefix), inputs)
     encode, read = encode or EncodeOptions(), read or ReadOptions()
     plan = {
         "format": FORMAT,
@@ -112,15 +121,6 @@ def build_corpus(
                 progress(done.characters)
         parts.finish()
     return Corpus.open(prefix, tokenizer)
-
-
-def _check_outside(prefix: Path, inputs: str | Path | Sequence[str | Path]) -> None:
-    """Raise SettingsError where a corpus would be written into what it is made of: the same command would read it."""
-    record = about_path(prefix)
-    for given in map(Path, [inputs] if isinstance(inputs, (str, Path)) else inputs):
-        if record.resolve().is_relative_to(given.resolve()):
-            where = f"lies in {given}, which is read" if given.is_dir() else "is among what is read"
-            raise SettingsError(f"{record} {where}; name an --output outside of the inputs")
 
 
 def _shares(sources: Sequence[Source], options: ReadOptions, *, skip: int) -> Iterator[list[Document]]:

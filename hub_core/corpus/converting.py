@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 
-from hub_core.corpus.reading import ReadOptions, find_sources, read_documents
+from hub_core.corpus.reading import ReadOptions, check_outside, find_sources, read_documents
 from hub_core.data.packing import zstandard_package
 from hub_core.errors import DataError, SettingsError
 from hub_core.paths import atomic_file
@@ -32,8 +32,7 @@ def convert_corpus(
     target, options = Path(output), read or ReadOptions()
     documents = characters = 0
     opener, sources = _opener(target), find_sources(inputs)
-    if any(source.path.resolve() == target.resolve() for source in sources):
-        raise SettingsError(f"{target} is among what is read; name another --output, outside of the inputs")
+    check_outside(target, inputs)
     with atomic_file(target) as staged:
         with opener(staged) as stream:
             for source in sources:

@@ -68,7 +68,7 @@ def find_sources(paths: str | Path | Iterable[str | Path]) -> list[Source]:
     DataError where a folder or an archive has none of a known kind.
     """
     found: dict[tuple[Path, str | None], Source] = {}
-    for given in map(Path, [paths] if isinstance(paths, (str, Path)) else paths):
+    for given in _several(paths):
         if not given.exists():
             raise NotFoundError(f"no file or folder {given}")
         inside = list(_inside(given))
@@ -77,6 +77,18 @@ def find_sources(paths: str | Path | Iterable[str | Path]) -> list[Source]:
         for source in inside:
             found.setdefault((source.path.resolve(), source.member), source)
     return list(found.values())
+
+
+def check_outside(target: Path, paths: str | Path | Iterable[str | Path]) -> None:
+    """Raise SettingsError where a file to be written is, or lies in, what is read: the same command would read it."""
+    for given in _several(paths):
+        if target.resolve().is_relative_to(given.resolve()):
+            where = f"lies in {given}, which is read" if given.is_dir() else "is among what is read"
+            raise SettingsError(f"{target} {where}; name an --output outside of the inputs")
+
+
+def _several(paths: str | Path | Iterable[str | Path]) -> list[Path]:
+    return [Path(path) for path in ([paths] if isinstance(paths, (str, Path)) else paths)]
 
 
 def passed_over(paths: Iterable[str | Path]) -> list[str]:
