@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from pretraining_program import report, run, run_and_report, sample_corpus, samp
 from safetensors.torch import load_file
 from sklearn.metrics import f1_score
 from tiny import tiny_module, write_vocabulary
+from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from training_program import labelled_rows, weights_hash
 
@@ -32,7 +34,7 @@ from hub_core.errors import CheckpointError, DataError, ManifestError, ResumeErr
 from hub_core.examples import IGNORE, Batch, Example
 from hub_core.pretrain import objectives
 from hub_core.pretrain.masking import MaskOptions
-from hub_core.pretrain.networks import generator_for, with_detector, with_order
+from hub_core.pretrain.networks import generator_for, with_detector, with_order, with_words
 from hub_core.pretrain.objectives import HiddenWords, ReplacedTokens
 from hub_core.pretrain.presets import preset, presets
 from hub_core.pretrain.run import pretrain
@@ -83,6 +85,19 @@ def batch_of(module: TorchModule, folder: Path, count: int = 6, **options: Any) 
     corpus = sample_corpus(folder / "data", module.tokenizer)
     rows = Rows(corpus, range(len(corpus.documents) - 1), module.tokenizer, RowOptions(32, **options), seed=3)
     return PreTraining(()).collate(rows.epoch(0)[:count], {"input_ids": module.tokenizer.pad_id})
+
+
+def grow(module: TorchModule, times: float) -> None:
+    """Multiply all embeddings, as a long training does."""
+    with torch.no_grad():
+        for part in module.network.base_model.embeddings.modules():
+            if isinstance(part, nn.Embedding):
+                part.weight.mul_(times)
+
+
+def spread(module: TorchModule) -> float:
+    """The standard deviation of the embeddings of tokens."""
+    return float(module.network.base_model.get_input_embeddings().weight.detach().std())
 
 
 class TestLosses:
@@ -294,6 +309,73 @@ class TestRuns:
             *("--checkpoint-dir", tmp_path / "further"),
         )
         assert "found hidden words better before" in done.err
+
+
+#: Tokens that the vocabulary has, and a norm whose epsilon changes nothing.
+MODERN = {**{f"{kind}_token_id": 0 for kind in ("pad", "bos", "eos", "cls", "sep")}, "norm_eps": 1e-12}
+
+
+class TestScale:
+    """Embeddings are saved in the scale of new ones: fine-tuning learns too slowly from those that have grown."""
+
+    @pytest.mark.parametrize(
+        ("family", "prepare", "config"),
+        [
+            *((family, with_words, {}) for family in ("bert", "ernie", "roberta", "albert", "electra", "distilbert")),
+            ("deberta-v2", with_words, {}),
+            ("modernbert", with_words, MODERN),
+            ("bert", with_words, {"tie_word_embeddings": False}),
+            *((family, with_order, {}) for family in ("bert", "ernie", "albert")),
+            ("electra", with_detector, {}),
+        ],
+    )
+    def test_the_answers_stay(
+        self, tmp_path: Path, family: str, prepare: Callable[[TorchModule], TorchModule], config: dict[str, Any]
+    ) -> None:
+        """What is saved is spread as new weights are and answers the same; what learns on is untouched."""
+        module = prepare(masked_lm(tmp_path, family, **config))
+        grow(module, 7.0)
+        before = {name: value.clone() for name, value in module.network.state_dict().items()}
+        module.save(tmp_path / "saved")
+        assert all(torch.equal(value, before[name]) for name, value in module.network.state_dict().items())
+        assert spread(module) == pytest.approx(0.14, rel=0.2)
+        task = None if prepare is with_detector else "masked-lm"
+        saved = hub.Module(directory=tmp_path / "saved", task=task)
+        assert spread(saved) == pytest.approx(0.14 / 8, rel=0.2)
+        ids = torch.arange(5, 45).view(4, 10)
+        ours, theirs = (base.eval()(ids)[0] for base in (module.network.base_model, saved.network.base_model))
+        torch.testing.assert_close(theirs, ours)
+        if task:
+            torch.testing.assert_close(saved.network(ids)[0], module.network.eval()(ids)[0])
+
+    @pytest.mark.parametrize(("family", "times"), [("bert", 2.0), ("bert", 0.1), ("megatron-bert", 7.0)])
+    def test_others_stay_as_they_are(self, tmp_path: Path, family: str, times: float) -> None:
+        """Embeddings about as wide as published ones, and those that no norm follows."""
+        module = with_words(masked_lm(tmp_path, family))
+        grow(module, times)
+        module.save(tmp_path / "saved")
+        saved = hub.Module(directory=tmp_path / "saved").network.state_dict()
+        assert all(torch.equal(saved[name], value) for name, value in module.network.state_dict().items())
+
+    def test_what_a_run_saves(self, tmp_path: Path) -> None:
+        """The best module, and those of steps and epochs; the returned one is as it was trained, and saves likewise."""
+        module = masked_lm(tmp_path)
+        grow(module, 16.0)
+        done = pretrain(
+            module,
+            sample_corpus(tmp_path / "data", module.tokenizer),
+            checkpoint_dir=tmp_path / "ckpt",
+            rows=RowOptions(32),
+            held_out=0.1,
+            settings=TrainSettings(learning_rate=1e-5, max_steps=2, save_steps=1),
+            use_vdl=False,
+        )
+        done.module.save(tmp_path / "ckpt" / "mine")
+        assert spread(done.module) > 0.3
+        folders = sorted(path.parent.name for path in (tmp_path / "ckpt").glob(f"*/{WEIGHTS}"))
+        assert {"best_model", "mine", "step_1"} <= set(folders)
+        for name in folders:
+            assert spread(hub.Module(directory=tmp_path / "ckpt" / name)) == pytest.approx(0.02, rel=0.1)
 
 
 class TestResume:

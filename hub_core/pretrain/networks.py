@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,7 +12,9 @@ from torch import nn
 from hub_core.errors import NotFoundError, SettingsError
 from hub_core.nn.families import TransformersFamily
 from hub_core.nn.weights import renamed
+from hub_core.pretrain.scale import as_new
 from hub_core.pretrain.task import Headless, PreTraining
+from hub_core.spec import ModuleSpec
 from hub_core.tasks.masked_lm import MaskedLm
 from hub_core.torch_module import TorchModule
 
@@ -19,12 +22,21 @@ from hub_core.torch_module import TorchModule
 _ORDER_HEADS = ("seq_relationship", "sop_classifier")
 
 
+class Learner(TorchModule):
+    """A module while it is pre-trained: what it saves is to be fine-tuned."""
+
+    def save(
+        self, folder: str | Path, *, dtype: str = "float32", metrics: Mapping[str, Any] | None = None, card: str = ""
+    ) -> ModuleSpec:
+        """See `TorchModule.save`; embeddings are written in the scale of new ones (`hub_core.pretrain.scale`)."""
+        with as_new(self.network):
+            return super().save(folder, dtype=dtype, metrics=metrics, card=card)
+
+
 def for_rows(module: TorchModule, network: Any = None) -> TorchModule:
     """The module with the task that makes batches of a corpus's rows, around `network` where one is given."""
     task = PreTraining((), _options(module))
-    return TorchModule(
-        module.spec, module.family, module.network if network is None else network, module.tokenizer, task
-    )
+    return Learner(module.spec, module.family, module.network if network is None else network, module.tokenizer, task)
 
 
 def with_words(module: TorchModule) -> TorchModule:
@@ -65,7 +77,7 @@ def with_detector(module: TorchModule, stored: Mapping[str, torch.Tensor] | None
     _take_over(network, stored or {})
     _take_over(network, module.network.state_dict())
     task = Headless((), _options(module))
-    return TorchModule(module.spec, module.family, network, module.tokenizer, task)
+    return Learner(module.spec, module.family, network, module.tokenizer, task)
 
 
 def _options(module: TorchModule) -> Mapping[str, Any] | None:

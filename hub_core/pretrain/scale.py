@@ -1,0 +1,66 @@
+"""Embeddings as fine-tuning finds them: in the scale of new ones, whatever scale pre-training has left them in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+#: From how many times the spread of new ones on: published encoders are at about twice, which their recipes fit.
+_FAR = 4.0
+
+
+@contextmanager
+def as_new(network: nn.Module) -> Iterator[None]:
+    """For the block, embeddings that have grown far are spread as widely as new ones; the network answers the same.
+
+    A norm after the embeddings takes their scale away. It costs nothing while they grow, but the larger they are, the
+    less a step of Adam, whose length does not depend on it, turns them: fine-tuning learns about as slowly as they are
+    too large. They are divided by a power of two, and the norm that a tied decoder reads from is multiplied by it.
+    Afterwards every weight is what it was, bit for bit. A network without such a norm, or with another kind of decoder,
+    stays as it is throughout. The norm's epsilon, which does not shrink along, is all that can change an answer.
+    """
+    factor, tables, norms = _grown(network) if isinstance(network, PreTrainedModel) else (1.0, [], [])
+    _multiply(tables, 1 / factor)
+    _multiply(norms, factor)
+    try:
+        yield
+    finally:
+        _multiply(tables, factor)
+        _multiply(norms, 1 / factor)
+
+
+def _grown(network: Any) -> tuple[float, list[nn.Module], list[nn.Module]]:
+    """How many times too large the embeddings are, the tables whose sum is normed, and the norm of a tied decoder."""
+    base = network.base_model
+    embeddings = getattr(base, "embeddings", None)
+    if embeddings is None or not any(isinstance(part, nn.LayerNorm) for part in embeddings.modules()):
+        return 1.0, [], []
+    words, decoder = base.get_input_embeddings(), network.get_output_embeddings()
+    norms: list[nn.Module] = []
+    if decoder is not None and decoder.weight is words.weight:
+        within = set(base.modules())
+        norms = [part for part in network.modules() if isinstance(part, nn.LayerNorm) and part not in within]
+        if len(norms) != 1:
+            return 1.0, [], []
+    tables: list[nn.Module] = [part for part in embeddings.modules() if isinstance(part, nn.Embedding)]
+    return _excess(words.weight, getattr(network.config, "initializer_range", None)), tables, norms
+
+
+def _excess(weight: torch.Tensor, new: float | None) -> float:
+    """How many times as widely as new ones embeddings are spread: the nearest power of two, 1 where that is not far."""
+    spread = float(weight.detach().float().std())
+    nearest = 2.0 ** round(math.log2(spread / new)) if new and spread > 0 else 1.0
+    return nearest if nearest >= _FAR else 1.0
+
+
+@torch.no_grad()
+def _multiply(parts: Sequence[nn.Module], factor: float) -> None:
+    for part in parts:
+        for weight in part.parameters(recurse=False):
+            weight.mul_(factor)
