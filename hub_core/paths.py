@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,28 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     finally:
         if staged.exists():
             shutil.rmtree(staged)
+
+
+@contextmanager
+def locked(path: Path, *, busy: Exception, wait: float = 0) -> Iterator[None]:
+    """Hold the lock of this path for the block; the file is removed afterwards.
+
+    Raises `busy` where another holds it, and for `wait` seconds does not let go of it.
+    """
+    from filelock import FileLock, Timeout  # 20 ms that listing modules does without
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=wait)
+    except Timeout as error:
+        raise busy from error
+    try:
+        yield
+    finally:
+        with suppress(PermissionError):  # on Windows, where it goes when it is released
+            path.unlink(missing_ok=True)
+        lock.release()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -192,7 +192,7 @@ class TorchModule(Answering, nn.Module):
     def __deepcopy__(self, memo: dict[int, Any]) -> TorchModule:
         """A copy with weights of its own; locks cannot be copied, so it gets a new one."""
         network = copy.deepcopy(self.network, memo)
-        return TorchModule(self.spec, self.family, network, self.tokenizer, self.task)
+        return type(self)(self.spec, self.family, network, self.tokenizer, self.task)
 
 
 #: What `forward` may be asked for, and the networks' word for it.

@@ -532,6 +532,20 @@ class TestBuilding:
         with pytest.raises(ResumeError, match=r"journal\.json cannot be read.*remove .*c\.building to build anew"):
             build_corpus(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "c")
 
+    def test_a_part_that_is_gone(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        """What is missing of an interrupted build is not made up for with padding."""
+        text = written(tmp_path / "text.txt")
+
+        def interrupted(encoder: Encoder, shares: Iterator[list[Document]]) -> Iterator[Encoded]:
+            yield encoder(next(shares))
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            build_corpus(tokenizer, [text], tmp_path / "c", mapper=interrupted)
+        (tmp_path / "c.building" / "ids").unlink()
+        with pytest.raises(ResumeError, match=r"c\.building.ids is shorter .*; remove .*c\.building to build anew"):
+            build_corpus(tokenizer, [text], tmp_path / "c")
+
     def test_errors_of_other_processes(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
         """They say the same there and here."""
         with pytest.raises(SettingsError, match=r"rjieba needs its package|finds no entities"):
@@ -577,18 +591,25 @@ class TestBuilding:
         assert len(Corpus.open(tmp_path / "c", longer).ids)
 
     def test_damaged_files(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
-        built = build_corpus(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "c")
+        text = written(tmp_path / "text.txt")
+        built = build_corpus(tokenizer, [text], tmp_path / "c")
         built.verify()
         whole = np.array(built.ids)
         np.save(tmp_path / "c_ids.npy", np.zeros(3, dtype=np.uint16))
         with pytest.raises(DataError, match="3 tokens, but"):
             Corpus.open(tmp_path / "c")
         np.save(tmp_path / "c_ids.npy", np.zeros_like(whole))
-        with pytest.raises(DataError, match=r"c_ids\.npy has changed since it was written"):
-            Corpus.open(tmp_path / "c").verify()
+        for look in (
+            lambda: Corpus.open(tmp_path / "c").verify(),
+            partial(build_corpus, tokenizer, [text], tmp_path / "c"),
+        ):
+            with pytest.raises(DataError, match=r"c_ids\.npy has changed since it was written; remove .*c\.json, and"):
+                look()
         (tmp_path / "c_ids.npy").write_bytes(b"damaged")
-        with pytest.raises(DataError, match="build the corpus again"):
+        with pytest.raises(DataError, match=r"remove .*c\.json, and build the corpus again"):
             Corpus.open(tmp_path / "c")
+        (tmp_path / "c.json").unlink()
+        assert build_corpus(tokenizer, [text], tmp_path / "c").ids.tolist() == whole.tolist()
 
     def test_on_ray(self, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The same files from a local Ray."""
@@ -760,6 +781,18 @@ class TestPaddleNLP:
         assert again.joined.tolist() == (built.joined & np.array(chinese)).tolist()
         assert again.documents.tolist() == built.documents.tolist()
 
+    def test_a_corpus_that_is_there(self, tokenizer: Tokenizer, tmp_path: Path) -> None:
+        """The files of both have the same names; neither is written over the other."""
+        built = build_corpus(tokenizer, [written(tmp_path / "text.txt")], tmp_path / "c")
+        export_paddlenlp(built, tmp_path / "paddle", tokenizer)
+        with pytest.raises(SettingsError, match=r"there is a corpus .*c; name another --output, or remove it"):
+            export_paddlenlp(built, tmp_path / "c", tokenizer)
+        with pytest.raises(SettingsError, match=r"there is a corpus .*c; name another --output, or remove it"):
+            import_paddlenlp(tmp_path / "paddle", tmp_path / "c", tokenizer)
+        with pytest.raises(SettingsError, match="paddle is what is read; name another --output"):
+            import_paddlenlp(tmp_path / "paddle", tmp_path / "x" / ".." / "paddle", tokenizer)
+        built.verify()
+
     def test_more_marked_ids_than_sixteen_bits_hold(self, tmp_path: Path) -> None:
         """A vocabulary below 65,535 with its marked characters above it: the ids come back as they were."""
         characters = [chr(code) for code in range(0x4E00, 0x9FA6)]
@@ -811,6 +844,9 @@ def test_from_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         *("corpus", "vocabulary", "--input", text, "--output", tmp_path / "v.txt", "--size", 60, "--json")
     ).json
     assert found["tokens"] == len((tmp_path / "v.txt").read_text(encoding="utf-8").split()) <= 60
+    within = shell("corpus", "vocabulary", "--input", text, "--output", text)
+    assert (within.code, text.read_text(encoding="utf-8")) == (1, TEXT * 3)
+    assert "is among what is read; name an --output outside of the inputs" in within.err
     built = shell(
         *("corpus", "build", "--tokenizer", tmp_path / "v.txt", "--input", tmp_path / "text.jsonl.gz"),
         *("--output", tmp_path / "c", "--json"),

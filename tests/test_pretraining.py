@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import random
@@ -88,8 +89,11 @@ def batch_of(module: TorchModule, folder: Path, count: int = 6, **options: Any) 
 
 
 def grow(module: TorchModule, times: float) -> None:
-    """Multiply all embeddings, as a long training does."""
+    """Multiply all embeddings, and move all biases, as a long training does."""
     with torch.no_grad():
+        for parameter in module.network.parameters():
+            if parameter.dim() == 1:
+                parameter.add_(torch.randn_like(parameter) * 0.3)
         for part in module.network.base_model.embeddings.modules():
             if isinstance(part, nn.Embedding):
                 part.weight.mul_(times)
@@ -100,11 +104,23 @@ def spread(module: TorchModule) -> float:
     return float(module.network.base_model.get_input_embeddings().weight.detach().std())
 
 
+#: Tokens that the vocabulary has, and a norm whose epsilon changes nothing.
+MODERN = {**{f"{kind}_token_id": 0 for kind in ("pad", "bos", "eos", "cls", "sep")}, "norm_eps": 1e-12}
+#: MobileBERT, as small as the others.
+MOBILE = {"embedding_size": 16, "intra_bottleneck_size": 16}
+
+
 class TestLosses:
-    @pytest.mark.parametrize("family", ["bert", "ernie", "roberta", "albert", "electra", "distilbert", "megatron-bert"])
-    def test_hidden_words(self, tmp_path: Path, family: str) -> None:
+    @pytest.mark.parametrize(
+        ("family", "config"),
+        [
+            *((name, {}) for name in ("bert", "ernie", "roberta", "albert", "electra", "distilbert", "megatron-bert")),
+            ("mobilebert", MOBILE),  # whose head cannot be asked at places
+        ],
+    )
+    def test_hidden_words(self, tmp_path: Path, family: str, config: dict[str, Any]) -> None:
         """The mean over hidden tokens is what `transformers` computes with all of its logits."""
-        module = masked_lm(tmp_path, family)
+        module = masked_lm(tmp_path, family, **config)
         batch = batch_of(module, tmp_path)
         moved, objective = to_torch(batch, CPU), HiddenWords()
         step = objective(module, moved)
@@ -291,9 +307,10 @@ class TestRuns:
         heads = {"bert": "cls.seq_relationship.weight", "albert": "sop_classifier.classifier.weight"}
         assert heads.get(family, "discriminator_predictions.dense.weight") in after
 
-    def test_what_is_measured_of_replaced_tokens_stays_the_same(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("freeze", ["none", "embeddings"])
+    def test_what_is_measured_of_replaced_tokens_stays_the_same(self, tmp_path: Path, freeze: str) -> None:
         """However often one looks, and training goes on as if nobody had looked."""
-        settings = {"objective": "rtd", "family": "electra", "max_steps": 4}
+        settings = {"objective": "rtd", "family": "electra", "max_steps": 4, "freeze": freeze}
         seldom = run(tmp_path / "seldom" / "ckpt", eval_interval=4, **settings)
         often = run(tmp_path / "often" / "ckpt", eval_interval=1, **settings)
         assert weights_hash(seldom.module) == weights_hash(often.module)
@@ -309,10 +326,6 @@ class TestRuns:
             *("--checkpoint-dir", tmp_path / "further"),
         )
         assert "found hidden words better before" in done.err
-
-
-#: Tokens that the vocabulary has, and a norm whose epsilon changes nothing.
-MODERN = {**{f"{kind}_token_id": 0 for kind in ("pad", "bos", "eos", "cls", "sep")}, "norm_eps": 1e-12}
 
 
 class TestScale:
@@ -348,10 +361,27 @@ class TestScale:
         if task:
             torch.testing.assert_close(saved.network(ids)[0], module.network.eval()(ids)[0])
 
-    @pytest.mark.parametrize(("family", "times"), [("bert", 2.0), ("bert", 0.1), ("megatron-bert", 7.0)])
-    def test_others_stay_as_they_are(self, tmp_path: Path, family: str, times: float) -> None:
-        """Embeddings about as wide as published ones, and those that no norm follows."""
-        module = with_words(masked_lm(tmp_path, family))
+    def test_as_much_as_the_epsilon_changes(self, tmp_path: Path) -> None:
+        """ModernBERT's own is a hundredth of what it is added to."""
+        module = with_words(masked_lm(tmp_path, "modernbert", **MODERN | {"norm_eps": 1e-5}))
+        grow(module, 9.0)
+        module.save(tmp_path / "saved")
+        ids = torch.arange(5, 45).view(4, 10)
+        found, expected = hub.Module(directory=tmp_path / "saved").network(ids)[0], module.network.eval()(ids)[0]
+        assert not torch.equal(found, expected)
+        torch.testing.assert_close(found, expected, rtol=0, atol=0.05 * float(expected.detach().std()))
+
+    @pytest.mark.parametrize(
+        ("family", "times", "config"),
+        [
+            *(("bert", times, {}) for times in (0.1, 2.0, 3.5)),
+            ("megatron-bert", 7.0, {}),  # no norm follows the embeddings
+            ("mobilebert", 7.0, {**MOBILE, "normalization_type": "layer_norm"}),  # a projection with a bias
+            ("deberta-v2", 7.0, {"legacy": False}),  # the head multiplies by embeddings that it does not name
+        ],
+    )
+    def test_others_stay_as_they_are(self, tmp_path: Path, family: str, times: float, config: dict[str, Any]) -> None:
+        module = with_words(masked_lm(tmp_path, family, **config))
         grow(module, times)
         module.save(tmp_path / "saved")
         saved = hub.Module(directory=tmp_path / "saved").network.state_dict()
@@ -370,7 +400,7 @@ class TestScale:
             settings=TrainSettings(learning_rate=1e-5, max_steps=2, save_steps=1),
             use_vdl=False,
         )
-        done.module.save(tmp_path / "ckpt" / "mine")
+        copy.deepcopy(done.module).save(tmp_path / "ckpt" / "mine")
         assert spread(done.module) > 0.3
         folders = sorted(path.parent.name for path in (tmp_path / "ckpt").glob(f"*/{WEIGHTS}"))
         assert {"best_model", "mine", "step_1"} <= set(folders)

@@ -20,7 +20,8 @@ from training_program import labelled_rows, train, train_and_report, weights_has
 from hub_core.errors import CheckpointError, NonFiniteLossError, ResumeError
 from hub_core.examples import Batch
 from hub_core.torch_module import TorchModule
-from hub_core.train import state
+from hub_core.train import checkpoints, state
+from hub_core.train.callbacks import Callback, Moment
 from hub_core.train.checkpoints import Checkpoints
 from hub_core.train.description import describe_module, describe_optimizer
 from hub_core.train.objectives import Step, Supervised
@@ -264,6 +265,35 @@ def test_modules_without_a_state_stay(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "ckpt").iterdir()) == before
     train(tmp_path / "ckpt", resume="never")
     assert (tmp_path / "ckpt" / "state").is_dir()
+
+
+def test_two_runs_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second would remove what the first has staged, and put its own module over the best."""
+    monkeypatch.setattr(checkpoints, "_GRACE", 0.1)
+    refused: list[str] = []
+
+    class Second(Callback):
+        def on_step(self, moment: Moment) -> None:
+            with pytest.raises(CheckpointError, match=r"another process trains in .*ckpt; wait for it, or choose"):
+                train(tmp_path / "ckpt")
+            refused.append("refused")
+
+    train(tmp_path / "ckpt", callbacks=[Second()])
+    assert len(refused) == 15
+    assert not (tmp_path / "ckpt" / ".lock").exists()
+    train(tmp_path / "ckpt")
+
+
+def test_a_run_without_a_later_state_says_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It begins with its first step again, and not in silence."""
+    with monkeypatch.context() as patch, pytest.raises(PulledPlug):
+        patch.setattr(Supervised, "forward", _pull)
+        train(tmp_path / "ckpt", state_steps=0)
+    assert "continuing" not in caplog.text
+    train(tmp_path / "ckpt", state_steps=0)
+    assert "continuing at step 0 of 15" in caplog.text
 
 
 def test_a_damaged_state_is_named(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tiny import LABELS, tiny_module
 
 from hub_core.examples import Batch, Example
 from hub_core.torch_module import TorchModule
+from hub_core.train.callbacks import Callback
 from hub_core.train.objectives import Step, Supervised
 from hub_core.train.settings import TrainSettings
 from hub_core.train.trainer import Trainer, TrainResult
@@ -55,7 +57,9 @@ class Slow(Supervised):
         return super().forward(module, batch)
 
 
-def train(folder: Path, *, epochs: int = 3, pause: float = 0.0, **settings: Any) -> tuple[TorchModule, TrainResult]:
+def train(
+    folder: Path, *, epochs: int = 3, pause: float = 0.0, callbacks: Sequence[Callback] = (), **settings: Any
+) -> tuple[TorchModule, TrainResult]:
     """Train the tiny module with dropout, accumulation, and a state at every step."""
     torch.manual_seed(1)
     module = tiny_module(folder.parent, seed=1, hidden_dropout_prob=0.2)
@@ -71,6 +75,7 @@ def train(folder: Path, *, epochs: int = 3, pause: float = 0.0, **settings: Any)
         use_vdl=False,
         settings=chosen,
         objective=objective,
+        callbacks=callbacks,
     )
     rows = labelled_rows(30)
     result = trainer.train(rows, epochs=epochs, batch_size=3, eval_dataset=rows[:8])

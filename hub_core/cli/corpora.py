@@ -98,10 +98,12 @@ def convert(inputs: tuple[Path, ...], output: Path, min_chars: int, read: ReadOp
 @json_flag
 def vocabulary(inputs: tuple[Path, ...], output: Path, read: ReadOptions, as_json: bool, **options: Any) -> None:
     """Count a WordPiece vocabulary: characters, and pieces of other words."""
+    from hub_core.corpus.reading import check_outside
     from hub_core.corpus.vocabulary import train_vocabulary
     from hub_core.paths import write_text
 
     _note_passed_over(inputs)
+    check_outside(output, inputs)
     tokens = train_vocabulary(inputs, read=read, **options)
     write_text(output, "".join(f"{token}\n" for token in tokens))
     print_record({"file": str(output), "tokens": len(tokens)}, as_json=as_json)

@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from hub_core.cli.options import PATH
+from hub_core.pretrain import PRETRAINING
 from hub_core.train.launching import launched_processes
 from hub_core.train.recipes import Recipe, recipe
 from hub_core.train.settings import TrainSettings
@@ -60,7 +61,7 @@ def pretraining_options(function: Callable[..., None]) -> Callable[..., None]:
     def collected(
         *args: Any, named: Preset | None, settings: Callable[[TrainSettings], TrainSettings], **others: Any
     ) -> None:
-        start = TrainSettings().replace(**PRETRAINING)
+        start = TrainSettings(**PRETRAINING)
         if named is None:
             function(*args, settings=settings(start), **others)
             return
@@ -161,16 +162,6 @@ _PRESET = click.option(
     callback=_preset,
     help="Options that a known model was pre-trained with: bert, ernie-1.0, roberta-wwm, electra-small, lamb.",
 )
-#: What pre-training usually takes (Devlin et al. 2019; Liu et al. 2019), where it differs from fine-tuning.
-PRETRAINING: Mapping[str, Any] = {
-    "learning_rate": 1e-4,
-    "weight_decay": 0.01,
-    "schedule": "linear",
-    "warmup_ratio": 0.01,
-    "max_grad_norm": 1.0,
-    "state_steps": 500,
-    "eval_interval": 1000,
-}
 #: Settings that are about labels, about metrics of which more is better, about rows of a table, or about what every
 #: epoch leaves (of pre-training the last one does).
 _FOR_LABELS = ("class_weights", "metric", "min_delta", "max_seq_len", "evaluate_every", "keep_epochs")

@@ -15,7 +15,7 @@ import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -48,7 +48,7 @@ from hub_core.corpus.store import (
     write_index,
 )
 from hub_core.errors import DataError, ResumeError, SettingsError
-from hub_core.paths import atomic_file, read_json_object, write_text
+from hub_core.paths import atomic_file, locked, read_json_object, write_text
 from hub_core.text.tokenizer import Tokenizer
 
 #: Characters that travel to a worker together.
@@ -90,10 +90,10 @@ def build_corpus(
 
     `inputs` are files, folders and zip archives. `workers` processes encode; what comes out does not depend on how
     many. `mapper` encodes in another way (`hub_core.cluster.encode_on_ray`). `progress` is told the characters done.
-    A build that was interrupted goes on; a finished one of the same is left as it is.
+    A build that was interrupted goes on; a finished one of the same is read over and left as it is.
 
-    Raises SettingsError, NotFoundError and DataError (``file:line``), ResumeError where the output belongs to another
-    build.
+    Raises SettingsError, NotFoundError and DataError (``file:line``; a finished corpus whose files have changed),
+    ResumeError where the output belongs to another build, or parts of an interrupted one are gone.
     """
     if workers < 1:
         raise SettingsError(f"workers must be at least 1, not {workers}")
@@ -111,7 +111,9 @@ def build_corpus(
     plan = json.loads(json.dumps(plan))
     if about_path(prefix).exists():
         _check_same(read_about(prefix), plan, prefix)
-        return Corpus.open(prefix, tokenizer)
+        finished = Corpus.open(prefix, tokenizer)
+        finished.verify()
+        return finished
     with _alone(prefix), _Parts(prefix, plan, token_type(tokenizer.vocab_size)) as parts:
         encoder = Encoder.of(tokenizer, encode)
         shares = _shares(sources, read, skip=parts.state.shares)
@@ -212,21 +214,10 @@ def _other_texts(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]
     return [*lines[:_MOST_LINES], *more] or ["  sources: the same, in another order"]
 
 
-@contextmanager
-def _alone(prefix: Path) -> Iterator[None]:
+def _alone(prefix: Path) -> AbstractContextManager[None]:
     """Keep other builds of the same corpus out of the block. Raises ResumeError where one is on its way."""
-    from filelock import FileLock, Timeout
-
-    path = beside(prefix, _LOCK)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(path, timeout=0):
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-    except Timeout as error:
-        raise ResumeError(f"another process is building {prefix}; wait for it, or name another --output") from error
+    busy = ResumeError(f"another process is building {prefix}; wait for it, or name another --output")
+    return locked(beside(prefix, _LOCK), busy=busy)
 
 
 class _Parts:
@@ -252,6 +243,8 @@ class _Parts:
         with ExitStack() as stack:
             for name, size in self.state.sizes.items():
                 file = stack.enter_context((self._folder / name).open("ab"))
+                if file.tell() < size:
+                    raise ResumeError(f"{self._folder / name} is shorter than what was written to it; {remedy}")
                 file.truncate(size)
                 self._files[name] = file
             self._save()

@@ -43,8 +43,9 @@ def import_paddlenlp(prefix: str | Path, output: str | Path, tokenizer: Tokenize
     source, target = Path(prefix), Path(output)
     check_prefix(source)
     check_prefix(target)
-    if about_path(target).exists():
-        raise SettingsError(f"there is a corpus {target}; name another --output, or remove it")
+    _check_free(target)
+    if target.resolve() == source.resolve():
+        raise SettingsError(f"{target} is what is read; name another --output")
     ids, lengths, documents = _read(source)
     pieces = _Pieces(tokenizer)
     with atomic_file(beside(target, IDS)) as first, atomic_file(beside(target, WORDS)) as second:
@@ -85,10 +86,12 @@ def import_paddlenlp(prefix: str | Path, output: str | Path, tokenizer: Tokenize
 def export_paddlenlp(corpus: Corpus, output: str | Path, tokenizer: Tokenizer) -> None:
     """Write a corpus as PaddleNLP's tools would: characters that belong to the word before them by their second id.
 
-    What else belongs to the word before it keeps its id: PaddleNLP knows no mark for it.
+    What else belongs to the word before it keeps its id: PaddleNLP knows no mark for it. Raises SettingsError where a
+    corpus of the hub's, whose files have the same names, stands at `output`, and where that is a folder.
     """
     target, pieces = Path(output), _Pieces(tokenizer)
     check_prefix(target)
+    _check_free(target)
     with atomic_file(beside(target, IDS)) as staged:
         out = _empty(staged, token_type(pieces.size), len(corpus.ids))
         for start in range(0, len(corpus.ids), _BLOCK):
@@ -98,6 +101,12 @@ def export_paddlenlp(corpus: Corpus, output: str | Path, tokenizer: Tokenizer) -
             )
         out.flush()
     write_index(target, corpus.lengths.astype(np.int32), corpus.documents.astype(np.int64))
+
+
+def _check_free(target: Path) -> None:
+    """Raise SettingsError where there is a corpus of the hub's."""
+    if about_path(target).exists():
+        raise SettingsError(f"there is a corpus {target}; name another --output, or remove it")
 
 
 class _Pieces:

@@ -65,7 +65,7 @@ class Corpus:
             with np.load(beside(prefix, INDEX), allow_pickle=False) as index:
                 lengths, documents = index["lens"], index["docs"]
         except (OSError, ValueError, KeyError) as error:
-            raise DataError([f"{prefix}: {error}; build the corpus again"]) from error
+            raise DataError([f"{prefix}: {error}; {_remedy(prefix)}"]) from error
         corpus = cls(prefix, ids, joined, lengths, documents, about)
         corpus._check()
         return corpus
@@ -85,7 +85,7 @@ class Corpus:
         if len(self.joined) != len(self.ids) or int(self.lengths.sum(dtype=np.int64)) != len(self.ids):
             problems.append(f"{self.prefix}: its files are of different lengths")
         if problems:
-            raise DataError([f"{problem}; build the corpus again" for problem in problems])
+            raise DataError([f"{problem}; {_remedy(self.prefix)}" for problem in problems])
 
     @cached_property
     def starts(self) -> Array:
@@ -117,13 +117,18 @@ class Corpus:
         """Read all of it, and raise DataError where the files are not those that were written."""
         changed = [name for name, digest in _digests(self.prefix).items() if digest != self.about["files"].get(name)]
         if changed:
-            raise DataError([f"{self.prefix}{name} has changed since it was written; build again" for name in changed])
+            remedy = _remedy(self.prefix)
+            raise DataError([f"{self.prefix}{name} has changed since it was written; {remedy}" for name in changed])
 
 
 def check_prefix(prefix: Path) -> None:
     """Raise SettingsError for what is no prefix of the names of a corpus's files."""
     if prefix.name in ("", "..") or (prefix.is_dir() and not about_path(prefix).exists()):
         raise SettingsError(f"{prefix} is a folder, no prefix of file names such as corpus/all")
+
+
+def _remedy(prefix: Path) -> str:
+    return f"remove {about_path(prefix)}, and build the corpus again"
 
 
 def beside(prefix: Path, ending: str) -> Path:

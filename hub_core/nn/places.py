@@ -14,8 +14,9 @@ from torch import nn
 def only_at(network: nn.Module, places: torch.Tensor | None) -> Iterator[None]:
     """Let a network with a masked-lm head compute logits at `places` only, for the block; None: at all tokens.
 
-    `places` are indices into ``batch * length`` tokens; logits then have the shape ``(places, vocabulary)``. For one
-    thread at a time: the network is changed for the block.
+    `places` are indices into ``batch * length`` tokens; logits then have the shape ``(places, vocabulary)``, but of a
+    head that uses its decoder's weight alone (MobileBERT), which computes them all. For one thread at a time: the
+    network is changed for the block.
     """
     if places is None:
         yield

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hub_core.corpus.store import Corpus, check_tokenizer
 from hub_core.errors import DataError, SettingsError, unknown
 from hub_core.examples import Features
-from hub_core.pretrain import OBJECTIVES
+from hub_core.pretrain import OBJECTIVES, PRETRAINING
 from hub_core.pretrain.masking import MaskOptions
 from hub_core.pretrain.networks import generator_for, with_detector, with_order, with_words
 from hub_core.pretrain.objectives import HiddenWords, ReplacedTokens
@@ -72,6 +72,8 @@ def pretrain(
     - `objective`: ``mlm``; ``mlm+sop`` and ``mlm+nsp`` learn the order of sentences too; ``rtd`` (ELECTRA) learns to
       find the tokens that a generator of `generator_share` of the width replaced.
     - `rows`: how the corpus is cut and what is hidden in it. `batch_size` is per process and micro-batch.
+    - `settings`: by default `hub_core.pretrain.PRETRAINING`, which keeps a state every 500 steps; others begin with
+      those of fine-tuning, which keep one after every epoch only.
     - `stored`: the tensors of the file that the module is from (`hub_core.nn.weights.read_weights`), of which a pooler,
       a head of the order and, for ``rtd``, all that it holds are taken over.
     - `validation`: a corpus to measure on; without one a share `held_out` of the documents is. Measured, and saved as
@@ -86,7 +88,7 @@ def pretrain(
     """
     if objective not in OBJECTIVES:
         raise SettingsError(unknown("objective", objective, OBJECTIVES))
-    settings, options = settings or TrainSettings(), _row_options(rows or RowOptions(), objective)
+    settings, options = settings or TrainSettings(**PRETRAINING), _row_options(rows or RowOptions(), objective)
     corpus = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
     if validation is not None and not isinstance(validation, Corpus):
         validation = Corpus.open(validation)
@@ -253,11 +255,12 @@ def _evaluation(
 def _still(objective: nn.Module, device: torch.device) -> Iterator[None]:
     """For the block the objective's own networks answer too, and draw the same whenever they are asked; what training
     draws afterwards is what it would have drawn."""
-    training = objective.training
+    training = [part for part in objective.modules() if part.training]
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(MEASURING_SEED)
         objective.eval()
         try:
             yield
         finally:
-            objective.train(training)
+            for part in training:
+                part.training = True

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-#: From how many times the spread of new ones on: published encoders are at about twice, which their recipes fit.
+#: How many times as widely as new ones embeddings must be spread. Published encoders are at about two, which their
+#: recipes fit.
 _FAR = 4.0
 
 
@@ -21,9 +22,9 @@ def as_new(network: nn.Module) -> Iterator[None]:
 
     A norm after the embeddings takes their scale away. It costs nothing while they grow, but the larger they are, the
     less a step of Adam, whose length does not depend on it, turns them: fine-tuning learns about as slowly as they are
-    too large. They are divided by a power of two, and the norm that a tied decoder reads from is multiplied by it.
-    Afterwards every weight is what it was, bit for bit. A network without such a norm, or with another kind of decoder,
-    stays as it is throughout. The norm's epsilon, which does not shrink along, is all that can change an answer.
+    too large. They are divided by a power of two, and the norm that a tied decoder reads from is multiplied by it; the
+    epsilon of the norm of the embeddings, which does not shrink along, is all that can change an answer. Afterwards
+    every weight is what it was, bit for bit. A network that is not known to work like this stays as it is throughout.
     """
     factor, tables, norms = _grown(network) if isinstance(network, PreTrainedModel) else (1.0, [], [])
     _multiply(tables, 1 / factor)
@@ -38,25 +39,30 @@ def as_new(network: nn.Module) -> Iterator[None]:
 def _grown(network: Any) -> tuple[float, list[nn.Module], list[nn.Module]]:
     """How many times too large the embeddings are, the tables whose sum is normed, and the norm of a tied decoder."""
     base = network.base_model
-    embeddings = getattr(base, "embeddings", None)
-    if embeddings is None or not any(isinstance(part, nn.LayerNorm) for part in embeddings.modules()):
-        return 1.0, [], []
-    words, decoder = base.get_input_embeddings(), network.get_output_embeddings()
+    other: tuple[float, list[nn.Module], list[nn.Module]] = (1.0, [], [])
+    embeddings = getattr(base, "embeddings", nn.Identity())
+    parts = [part for part in embeddings.modules() if next(part.parameters(recurse=False), None) is not None]
+    tables = [part for part in parts if isinstance(part, nn.Embedding)]
+    normed = [part for part in parts if isinstance(part, nn.LayerNorm)]
+    # Anything else within, such as a projection with a bias, does not shrink with the tables.
+    if not tables or not normed or len(tables) + len(normed) < len(parts):
+        return other
+    words, decoder = base.get_input_embeddings().weight, network.get_output_embeddings()
     norms: list[nn.Module] = []
-    if decoder is not None and decoder.weight is words.weight:
+    if decoder is not None and decoder.weight is words:
         within = set(base.modules())
         norms = [part for part in network.modules() if isinstance(part, nn.LayerNorm) and part not in within]
         if len(norms) != 1:
-            return 1.0, [], []
-    tables: list[nn.Module] = [part for part in embeddings.modules() if isinstance(part, nn.Embedding)]
-    return _excess(words.weight, getattr(network.config, "initializer_range", None)), tables, norms
+            return other
+    elif decoder is not None and (network.config.tie_word_embeddings or decoder.weight.shape != words.shape):
+        return other
+    return _excess(words, getattr(network.config, "initializer_range", None)), list(tables), norms
 
 
 def _excess(weight: torch.Tensor, new: float | None) -> float:
-    """How many times as widely as new ones embeddings are spread: the nearest power of two, 1 where that is not far."""
-    spread = float(weight.detach().float().std())
-    nearest = 2.0 ** round(math.log2(spread / new)) if new and spread > 0 else 1.0
-    return nearest if nearest >= _FAR else 1.0
+    """How many times as widely as new ones embeddings are spread, as the nearest power of two; 1 where not far."""
+    times = float(weight.detach().float().std()) / new if new else 1.0
+    return 2.0 ** round(math.log2(times)) if times >= _FAR else 1.0
 
 
 @torch.no_grad()

@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub_core.errors import CheckpointError, ResumeError
-from hub_core.paths import leftovers
+from hub_core.paths import leftovers, locked
 from hub_core.spec import MANIFEST
 from hub_core.torch_module import TorchModule
+
+#: Held while a run writes; removed with its end.
+_LOCK = ".lock"
+#: Seconds to wait for it: what a killed run has left running (workers that make rows) holds it until it ends, too.
+_GRACE = 10.0
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,21 @@ class Checkpoints:
                 "(--resume never), which removes them"
             )
 
-    def prepare(self) -> None:
-        """Make the folder. Raises CheckpointError where it cannot be written."""
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Make the folder, and keep other runs out of it for the block.
+
+        Raises CheckpointError where it cannot be written, and where another process trains there.
+        """
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):
                 pass  # it can be written
+        busy = CheckpointError(
+            f"another process trains in {self.folder}; wait for it, or choose another checkpoint_dir (--checkpoint-dir)"
+        )
+        with locked(self.folder / _LOCK, busy=busy, wait=_GRACE):
+            yield
 
     def begin(self, *, keep_best: bool) -> None:
         """Make the folder ready for a new run: what an earlier run of ours left in it goes, and nothing else.

@@ -91,7 +91,8 @@ class Loop:
     def go(self) -> TrainResult:
         """The whole run: continue or start, epochs, evaluation, saving."""
         frozen = without_gradients(frozen_parameters(self.model, self.settings))
-        with frozen, recomputing(self.model, self.settings, self.processes.device):
+        alone = self.checkpoints.alone() if self.processes.is_main else nullcontext()
+        with alone, frozen, recomputing(self.model, self.settings, self.processes.device):
             return self._go()
 
     def _go(self) -> TrainResult:
@@ -100,11 +101,12 @@ class Loop:
         torch.manual_seed(self.settings.seed + self.processes.index)
         if self.settings.ema:
             self.average = WeightAverage(self.model, self.settings.ema)
-        self._begin()
+        continued = self._begin()
         self.reporter = Reporter(
             self._trackers,
             total_steps=self.total_steps,
             done_steps=self.progress.global_step,
+            continued=continued,
             ended=self.progress.ended == self.total_steps,
             steps_per_epoch=self.call.plan.steps_per_epoch,
             epochs=self.call.epochs,
@@ -139,15 +141,13 @@ class Loop:
         run = TrackedRun(self.checkpoints.folder, self.progress.run, self.progress.global_step, {**options, **settings})
         return [kind(run) for kind in self.trainer.trackers]
 
-    def _begin(self) -> None:
-        """Read the saved state, if this run is to continue one; else begin anew, with a state of the first weights."""
+    def _begin(self) -> bool:
+        """Read the saved state and give True, if this run is to continue one; else save the first weights as one."""
         saved = load_state(self.checkpoints.state) if self.settings.resume == "auto" else None
         if saved is not None:
             check_same_run(saved.run, self.call.description, self.checkpoints.state)
         elif self.settings.resume == "auto":
             self.checkpoints.refuse_modules()
-        if self.processes.is_main:
-            self.checkpoints.prepare()
         if self.call.before is not None:
             self.call.before()
         if saved is not None:
@@ -160,6 +160,7 @@ class Loop:
         if saved is None:
             # The same program might draw another new head when it is started again.
             self._save_state()
+        return saved is not None
 
     def _continue(self, progress: Progress, tensors: Mapping[str, Any]) -> None:
         if progress.ended is None and progress.step == 0 and progress.global_step == self.total_steps:

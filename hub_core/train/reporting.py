@@ -30,6 +30,7 @@ class Reporter:
         *,
         total_steps: int,
         done_steps: int,
+        continued: bool,
         ended: bool,
         steps_per_epoch: int,
         epochs: int,
@@ -38,7 +39,7 @@ class Reporter:
         self._start = start
         self._total, self._first, self._done = total_steps, done_steps, done_steps
         self._steps_per_epoch, self._epochs = steps_per_epoch, epochs
-        self._visible = visible
+        self._visible, self._continued = visible, continued
         self._beginning = f"continuing at step {done_steps} of {total_steps}"
         if done_steps == total_steps:
             rest = "are done already" if ended else "are done; what follows the last one is made up for"
@@ -59,7 +60,7 @@ class Reporter:
             logger.setLevel(logging.INFO)
         if self._visible:
             self._trackers = list(self._start())
-        if self._first:
+        if self._continued:
             self._line(self._beginning)
         return self
 
