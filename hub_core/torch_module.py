@@ -22,7 +22,7 @@ from hub_core.infer.answers import Answering
 from hub_core.infer.predictor import Predictor
 from hub_core.nn.families import Family, TransformersFamily
 from hub_core.nn.outputs import logits_of
-from hub_core.nn.places import only_at
+from hub_core.nn.places import only_at, picked
 from hub_core.nn.sentence import width_of
 from hub_core.paths import atomic_folder
 from hub_core.plugins import PLUGIN_FILE
@@ -100,7 +100,7 @@ class TorchModule(Answering, nn.Module):
                 "module.network.set_attn_implementation('eager') first"
             )
         return Outputs(
-            logits=logits_of(result),
+            logits=picked(logits_of(result), places),
             hidden=getattr(result, "hidden_states", None),
             attentions=getattr(result, "attentions", None),
             pooled=getattr(result, "pooler_output", None),

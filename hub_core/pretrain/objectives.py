@@ -44,8 +44,6 @@ class HiddenWords(Objective):
         places = places_of(batch.targets)
         logits = module(batch.inputs, places=places).logits
         words, order = logits if self._order else (logits, None)
-        if words.dim() == 3:  # a head that cannot be asked at places
-            words = words.flatten(0, 1)[places]
         asked = batch.targets.flatten()[places]
         weights = batch.weights[:, None].expand_as(batch.targets).flatten()[places]
         parts = {"mlm": (cross_entropy(words.float(), asked, reduction="none") * weights).sum()}
