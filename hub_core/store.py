@@ -18,7 +18,7 @@ from packaging.version import InvalidVersion, Version
 
 from hub_core.blobs import Blobs
 from hub_core.errors import HubError, InstallError, IntegrityError, NotFoundError, unknown
-from hub_core.paths import atomic_folder, bundled, hub_home, leftovers, sha256_file
+from hub_core.paths import atomic_folder, bundled, hub_home, leftovers, locked, sha256_file
 from hub_core.receipt import Download, Receipt, StoredFile, read_receipt
 from hub_core.registry import Requirement, parse_requirement
 from hub_core.spec import MANIFEST, RECEIPT, WEIGHTS, ModuleSpec, canonical, read_manifest
@@ -83,17 +83,11 @@ class Store:
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Keep other processes from installing or removing the same module for the length of the block."""
-        from filelock import FileLock, Timeout  # 20 ms that listing modules does without
-
         path = self.home / "locks" / f"{canonical(name)}.lock"
+        busy = InstallError(f"another process holds {path} for {LOCK_TIMEOUT} s; end it, or remove the file")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(path, timeout=LOCK_TIMEOUT):
+            with locked(path, busy=busy, wait=LOCK_TIMEOUT):
                 yield
-        except Timeout as error:
-            raise InstallError(
-                f"another process holds {path} for {LOCK_TIMEOUT} s; end it, or remove the file"
-            ) from error
         except OSError as error:
             raise self._unusable(error) from error
 
