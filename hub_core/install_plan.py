@@ -50,6 +50,8 @@ _LARGEST_JSON = 4 << 20
 #: What a module folder may hold: tensors, text, SentencePiece models. Nothing that is run, nothing pickled.
 _SUFFIXES = frozenset({".json", ".md", ".model", ".safetensors", ".tsv", ".txt", ".vocab"})
 _PLAIN_NAMES = frozenset({"LICENSE", "NOTICE", PLUGIN_FILE, *GRAPH_FILES})
+#: Pictures of a card: no module needs them, and some can hold scripts, so they are not taken along.
+_PICTURES = frozenset({".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp"})
 #: A checkpoint's own, which no module needs.
 _PASSED_OVER = frozenset({"state", "__pycache__"})
 _CARDS = ("README.md", "LICENSE")
@@ -232,7 +234,7 @@ def _local_files(folder: Path) -> dict[str, FileSpec]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         hidden = any(part.startswith(".") or part in _PASSED_OVER for part in path.relative_to(folder).parts)
-        if hidden or not path.is_file() or name in (MANIFEST, RECEIPT):
+        if hidden or not path.is_file() or name in (MANIFEST, RECEIPT) or path.suffix in _PICTURES:
             continue
         if not safe_relative(name) or (path.suffix not in _SUFFIXES and name not in _PLAIN_NAMES):
             raise InstallError(

@@ -284,6 +284,8 @@ def _same(plan: Plan, store: Store) -> Installed | None:
     if present is None:
         return None
     if present.receipt is None:
+        if Path(plan.origin).resolve() == present.folder.resolve():
+            return present
         raise InstallError(f"{spec.title} came with hub_core; {_RENAME}")
     where, from_hub = present.receipt.origin, plan.origin.startswith("hf:")
     if where != plan.origin and not (from_hub and where.partition("@")[0] == plan.origin.partition("@")[0]):

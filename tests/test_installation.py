@@ -373,6 +373,24 @@ def test_files_that_a_module_may_not_have(tmp_path: Path, store: Store, name: st
     assert nothing_installed(store)
 
 
+def test_pictures_of_a_card_are_left_behind(tmp_path: Path, store: Store) -> None:
+    folder = module_folder(tmp_path / "m")
+    (folder / "curve.svg").write_text("<svg/>")
+    item = install(folder, store=store)
+    assert not (item.folder / "curve.svg").exists() and (item.folder / "model.safetensors").is_file()
+
+
+def test_folders_of_the_bundled_registry_can_be_named(tmp_path: Path) -> None:
+    store = Store(tmp_path / "home")
+    folders = [path.parent for path in bundled("modules").glob("*/model.safetensors")]
+    assert "zh_mini_wwm" in {folder.name for folder in folders}
+    for folder in folders:
+        assert install(folder, store=store).folder == folder
+        mine = install(folder, store=store, as_name=f"my-{folder.name}")
+        assert mine.folder.is_relative_to(store.home) and (mine.folder / "model.safetensors").is_file()
+    assert len(list(store.home.rglob("model.safetensors"))) == len(folders)
+
+
 def test_damaged_weights_of_a_folder(tmp_path: Path, store: Store) -> None:
     folder = module_folder(tmp_path / "m")
     (folder / "model.safetensors").write_bytes(safetensors()[:-3])
