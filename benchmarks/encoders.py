@@ -2,7 +2,7 @@
 
     HUB_DATA_HOME=... python -m benchmarks.encoders --base modules/zh_mini_wwm --output scores
 
-On a data set every run has the same number of steps of 32 rows; the checkpoint is picked on rows that are not
+On a data set every run has the same number of steps of as many rows; the checkpoint is picked on rows that are not
 measured on. What the output folder has is not trained again, so that the table may take several sittings.
 """
 
@@ -31,6 +31,7 @@ class Set:
     One that ends in ``-few`` is the same data, of which fewer rows are seen. `rate` is the peak learning rate of the
     encoders: of 5e-4 and 1e-3 the better on dev with the first seed, which was the same one for both of them on
     MSRA-NER and on ChnSentiCorp's clean split; the other sets have the latter's. `split` are the rows to learn from.
+    `more` are further options of every run, `encoders` of theirs.
     """
 
     name: str
@@ -41,6 +42,8 @@ class Set:
     steps: int
     rate: str = "5e-4"
     split: str = "train"
+    more: str = ""
+    encoders: str = ""
 
 
 SENTIMENT, PAIRS = "bilstm-sentiment-zh", "bilstm-pairs-zh"
@@ -53,7 +56,18 @@ SETS = (
     Set("tnews-clean", "seq-cls", prepared.kinds_of_news, "macro_f1", SENTIMENT, 1000),
     Set("thucnews-clean-few", "seq-cls", "thucnews", "macro_f1", SENTIMENT, 300, split=CLEAN),
     Set("thucnews-clean", "seq-cls", "thucnews", "macro_f1", SENTIMENT, 1000, split=CLEAN),
-    Set("afqmc", "text-matching", prepared.questions_of_finance, "accuracy", PAIRS, 1000),
+    # Seven of ten pairs differ, and "no" to all has an accuracy that no network here passes: macro F1 tells them
+    # apart. With 32 rows a step, vectors and accuracy to pick by, nobody learnt to say anything else.
+    Set(
+        "afqmc",
+        "text-matching",
+        prepared.questions_of_finance,
+        "macro_f1",
+        PAIRS,
+        1500,
+        more="--batch-size 128 --metric macro_f1",
+        encoders="--task-option form=cross",
+    ),
 )
 _BUDGET = (
     "--batch-size 32 --max-seq-len 128 --schedule linear --warmup-ratio 0.1 --max-grad-norm 1 --no-tensorboard "
@@ -80,8 +94,8 @@ def contenders(base: Path, folder: Path) -> dict[str, Callable[[Set], list[str]]
     manifest.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
     new = ["--manifest", str(manifest), "--word-list", str(base / "vocab.txt")]
     return {
-        "pre-trained": lambda one: ["--module", f"{base}/", "--learning-rate", one.rate],
-        "random": lambda one: [*new, "--learning-rate", one.rate],
+        "pre-trained": lambda one: ["--module", f"{base}/", "--learning-rate", one.rate, *shlex.split(one.encoders)],
+        "random": lambda one: [*new, "--learning-rate", one.rate, *shlex.split(one.encoders)],
         "bilstm": lambda one: ["--manifest", str(RECIPES / f"{one.bilstm}.json"), *_BILSTM],
     }
 
@@ -94,7 +108,8 @@ def score(one: Set, options: Sequence[str], seed: int, folder: Path, data: str, 
         shell(
             *("train", "--task", one.task, "--data", data, "--train-split", one.split, *options),
             *("--checkpoint-dir", str(folder / "ckpt"), "--seed", str(seed), "--max-steps", str(steps)),
-            *("--eval-interval", str(interval), "--state-steps", str(interval), *shlex.split(_BUDGET)),
+            *("--eval-interval", str(interval), "--state-steps", str(interval)),
+            *shlex.split(f"{_BUDGET} {one.more}"),
         )
         best = str(folder / "ckpt" / "best_model")
         kept.write_text(shell("evaluate", "--module", best, "--data", data, "--split", "test", "--json"))
