@@ -57,7 +57,7 @@ SETS = (
     Set("thucnews-clean-few", "seq-cls", "thucnews", "macro_f1", SENTIMENT, 300, split=CLEAN),
     Set("thucnews-clean", "seq-cls", "thucnews", "macro_f1", SENTIMENT, 1000, split=CLEAN),
     # Seven of ten pairs differ, and "no" to all has an accuracy that no network here passes: macro F1 tells them
-    # apart. With 32 rows a step, vectors and accuracy to pick by, nobody learnt to say anything else.
+    # apart. With 32 rows a step, vectors and accuracy to pick by, all say hardly anything else.
     Set(
         "afqmc",
         "text-matching",
